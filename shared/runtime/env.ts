@@ -1,0 +1,42 @@
+/**
+ * Everything a node gets from outside, in one bag.
+ *
+ * @module
+ */
+import type { Log } from '../log/types.js';
+import type { Store } from '../store/types.js';
+import type { Clock, Random, Resolver, Transport } from './types.js';
+
+/** What a node tells whoever started it (the testnet's display, readiness checks, tests). Never a secret, never a destination. */
+export type NodeEvent =
+  /** A port is open. */
+  | { type: 'listening'; what: 'or' | 'dir' | 'socks' | 'http' | 'metrics'; host: string; port: number }
+  /** Keys are there: who this node is. */
+  | { type: 'identity'; nickname: string; fingerprint: string; ed25519: string; v3ident?: string }
+  /** An authority accepted our descriptor. */
+  | { type: 'published'; authorities: number }
+  /** Authority: a step of the vote. */
+  | {
+      type: 'voting';
+      step: 'vote' | 'votes-fetched' | 'computed' | 'signed' | 'published' | 'failed';
+      validAfter: number;
+      detail?: string;
+    }
+  /** A consensus was made, fetched or loaded. */
+  | { type: 'consensus'; validAfter: number; validUntil: number; relays: number }
+  /** Client bootstrap, in Tor's percent and tags. */
+  | { type: 'bootstrap'; percent: number; tag: string; summary: string }
+  /** The node stops. */
+  | { type: 'stopping'; reason: string };
+
+/** The world as a node sees it. */
+export interface Env {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly resolver: Resolver;
+  readonly log: Log;
+  readonly store: Store;
+  /** Where events go; nowhere when absent. */
+  readonly report?: (event: NodeEvent) => void;
+}

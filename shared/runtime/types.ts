@@ -1,0 +1,126 @@
+/**
+ * What protocol code may ask of the outside world: time, randomness, connections, names. Each has a real form
+ * (`real.ts`) and a simulated one (`sim/`) under which a whole network runs in one process on virtual time.
+ *
+ * @module
+ */
+
+/** A pending wake-up. */
+export interface Timer {
+  cancel(): void;
+}
+
+/** Time. All durations are milliseconds. */
+export interface Clock {
+  /** Wall clock, milliseconds since 1970; may be skewed or stepped. */
+  now(): number;
+  /** Monotonic, fractional milliseconds from an arbitrary start; for durations and round-trip times. */
+  monotonic(): number;
+  /** Calls `wake` once after `delay` milliseconds. Never keeps a process alive by itself. */
+  setTimer(delay: number, wake: () => void): Timer;
+  /** Calls `run` once at the end of this turn of the event loop, after the input that is at hand was handled. */
+  defer(run: () => void): void;
+}
+
+/** Randomness. Production has one source, the operating system's. */
+export interface Random {
+  bytes(n: number): Uint8Array;
+  /** Uniform in [0, bound), bound at most 2^48. */
+  below(bound: number): number;
+  /** Uniform in [0, 1). */
+  fraction(): number;
+}
+
+/** An IP literal (no brackets) and a TCP port. */
+export interface NetAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a connection tells its owner. Calls never nest inside a `write`. */
+export interface ConnHandlers {
+  /** Bytes read. The receiver owns the buffer and may change it in place. */
+  data(chunk: Buffer): void;
+  /** The peer will send no more (TCP FIN, TLS close_notify); writing may still work. */
+  end(): void;
+  /** What was written has been handed to the operating system: `writableLength` is low again. */
+  drain(): void;
+  /** The connection is gone, once, whatever the cause. No other call follows. */
+  close(error?: Error): void;
+}
+
+/** A byte stream over TCP (or a simulated one). */
+export interface Conn {
+  readonly remote: NetAddress;
+  readonly local: NetAddress;
+  /** Starts delivery; nothing is read before. May be called again to hand the connection on. */
+  start(handlers: ConnHandlers): void;
+  /**
+   * Queues bytes; false when more than the high-water mark is queued. The connection may keep the buffer until
+   * `drain` or `close`: the caller does not change it after.
+   */
+  write(bytes: Uint8Array): boolean;
+  /** Bytes accepted by `write` and not yet handed to the operating system. */
+  readonly writableLength: number;
+  /** Half-close: FIN after what is queued. */
+  end(): void;
+  /** Closes at once, both ways. */
+  destroy(error?: Error): void;
+  pause(): void;
+  resume(): void;
+}
+
+/** A TLS connection, as the link handshake needs it (tor-spec 2). */
+export interface TlsConn extends Conn {
+  /** DER of the certificate the peer showed; undefined for a server's view of a client without one. */
+  readonly peerCertificate: Uint8Array | undefined;
+  /** DER of the certificate this side showed. */
+  readonly ownCertificate: Uint8Array | undefined;
+  /** RFC 5705 exporter. */
+  exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array;
+}
+
+/** A TLS server certificate with its private key, both PEM, and the certificate's DER. */
+export interface TlsIdentity {
+  readonly certPem: string;
+  readonly keyPem: string;
+  readonly certDer: Uint8Array;
+}
+
+/** A listening socket. */
+export interface Listener {
+  readonly local: NetAddress;
+  close(): Promise<void>;
+}
+
+/** Dialling options. */
+export interface DialOptions {
+  /** Gives up after so many milliseconds. */
+  timeout?: number;
+  /** Source address to bind. */
+  localHost?: string;
+}
+
+/** Makes and accepts connections. Rejections are Errors with Node's codes (`ECONNREFUSED`, `ETIMEDOUT`, …). */
+export interface Transport {
+  dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn>;
+  dialTls(to: NetAddress, options?: DialOptions): Promise<TlsConn>;
+  listenTcp(at: NetAddress, accept: (conn: Conn) => void): Promise<Listener>;
+  /** `identity` is asked for at each handshake, so that a rotated link certificate is picked up. */
+  listenTls(at: NetAddress, identity: () => TlsIdentity, accept: (conn: TlsConn) => void): Promise<Listener>;
+}
+
+/** One answer of a resolver; ttl in seconds. */
+export interface ResolvedAddress {
+  readonly address: string;
+  readonly family: 4 | 6;
+  readonly ttl: number;
+}
+
+/** Name resolution. Rejects with a ResolveError. */
+export interface Resolver {
+  /** A and AAAA records. */
+  resolve(name: string): Promise<ResolvedAddress[]>;
+  /** PTR records of an IP literal. */
+  reverse(address: string): Promise<{ name: string; ttl: number }[]>;
+}
