@@ -1,0 +1,285 @@
+/**
+ * The operating system's clock, randomness, TCP and TLS behind the interfaces of `types.ts`.
+ *
+ * @module
+ */
+import { constants, randomFillSync, randomInt } from 'node:crypto';
+import net from 'node:net';
+import tls from 'node:tls';
+import type {
+  Clock,
+  Conn,
+  ConnHandlers,
+  DialOptions,
+  Listener,
+  NetAddress,
+  Random,
+  TlsConn,
+  TlsIdentity,
+  Transport,
+} from './types.js';
+
+/** The process's clock. Timers do not keep the process alive; what listens does. */
+export const realClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  setTimer(delay, wake) {
+    const timer = setTimeout(wake, Math.min(Math.max(delay, 0), 0x7fffffff));
+    timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+  defer(run) {
+    setImmediate(run);
+  },
+};
+
+const POOL_SIZE = 8192;
+const pool = Buffer.allocUnsafeSlow(POOL_SIZE);
+let pooled = POOL_SIZE;
+
+/** Small requests are cut from a pool, since a system call costs more than the bytes; what is handed out is wiped there. */
+function randomBytes(n: number): Uint8Array {
+  const out = new Uint8Array(n);
+  if (n > POOL_SIZE / 8) {
+    randomFillSync(out);
+    return out;
+  }
+  if (pooled + n > POOL_SIZE) {
+    randomFillSync(pool);
+    pooled = 0;
+  }
+  pool.copy(out, 0, pooled, pooled + n);
+  pool.fill(0, pooled, pooled + n);
+  pooled += n;
+  return out;
+}
+
+/** The operating system's random number generator. */
+export const osRandom: Random = {
+  bytes: randomBytes,
+  below: (bound) => (bound <= 1 ? 0 : randomInt(bound)),
+  fraction: () => randomInt(2 ** 47) / 2 ** 47,
+};
+
+/** Bytes a socket may hold before `write` says no. */
+const WRITE_HIGH_WATER = 256 * 1024;
+/** How long a dial may take when the caller does not say, in milliseconds. */
+const DEFAULT_DIAL_TIMEOUT = 30_000;
+/** How long a peer may take over the TLS handshake, in milliseconds. */
+const TLS_HANDSHAKE_TIMEOUT = 30_000;
+
+/** TLS 1.3 first, then the ECDHE suites of 1.2: what C tor offers, AES-128 first because it is the cheapest here. */
+const CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+].join(':');
+
+const addressOf = (host: string | undefined, port: number | undefined): NetAddress => ({
+  // A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d; the rest of Cepa knows one form of an address.
+  host: host?.startsWith('::ffff:') && host.includes('.') ? host.slice(7) : (host ?? ''),
+  port: port ?? 0,
+});
+
+class SocketConn implements Conn {
+  readonly remote: NetAddress;
+  readonly local: NetAddress;
+  protected readonly socket: net.Socket;
+  private handlers: ConnHandlers | undefined;
+  private failure: Error | undefined;
+  private closed = false;
+
+  constructor(socket: net.Socket, target?: NetAddress) {
+    this.socket = socket;
+    this.remote = socket.remoteAddress
+      ? addressOf(socket.remoteAddress, socket.remotePort)
+      : (target ?? { host: '', port: 0 });
+    this.local = addressOf(socket.localAddress, socket.localPort);
+    socket.on('error', (error) => {
+      this.failure = error;
+    });
+    socket.on('close', () => {
+      this.closed = true;
+      this.handlers?.close(this.failure);
+    });
+    socket.on('end', () => this.handlers?.end());
+    socket.on('drain', () => this.handlers?.drain());
+  }
+
+  start(handlers: ConnHandlers): void {
+    const first = this.handlers === undefined;
+    this.handlers = handlers;
+    if (this.closed) {
+      process.nextTick(() => handlers.close(this.failure));
+      return;
+    }
+    if (first) this.socket.on('data', (chunk: Buffer) => this.handlers?.data(chunk));
+  }
+
+  get writableLength(): number {
+    return this.socket.writableLength;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return !this.closed && this.socket.writable ? this.socket.write(bytes) : false;
+  }
+
+  end(): void {
+    if (!this.closed) this.socket.end();
+  }
+
+  destroy(error?: Error): void {
+    this.socket.destroy(error);
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+}
+
+class TlsSocketConn extends SocketConn implements TlsConn {
+  readonly peerCertificate: Uint8Array | undefined;
+  readonly ownCertificate: Uint8Array | undefined;
+
+  constructor(socket: tls.TLSSocket, ownCertificate: Uint8Array | undefined, target?: NetAddress) {
+    super(socket, target);
+    this.peerCertificate = socket.getPeerX509Certificate()?.raw;
+    this.ownCertificate = ownCertificate;
+  }
+
+  exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array {
+    return (this.socket as tls.TLSSocket).exportKeyingMaterial(length, label, Buffer.from(context));
+  }
+}
+
+const codedError = (code: string, message: string) => Object.assign(new Error(message), { code });
+
+/** Waits for a socket's `ready` event, or fails with its error or ETIMEDOUT. */
+function settled<S extends net.Socket>(
+  socket: S,
+  ready: string,
+  to: NetAddress,
+  timeout: number,
+): Promise<S> {
+  return new Promise((resolve, reject) => {
+    const done = (act: () => void) => {
+      clearTimeout(timer);
+      socket.off('error', failed);
+      socket.off('close', closed);
+      socket.off(ready, opened);
+      act();
+    };
+    const opened = () => done(() => resolve(socket));
+    const failed = (error: Error) =>
+      done(() => {
+        socket.on('error', () => {});
+        socket.destroy();
+        reject(error);
+      });
+    const closed = () => failed(codedError('ECONNRESET', `${to.host}:${to.port} closed the connection`));
+    const timer = setTimeout(
+      () => failed(codedError('ETIMEDOUT', `no answer from ${to.host}:${to.port} within ${timeout} ms`)),
+      timeout,
+    );
+    socket.on('error', failed);
+    socket.on('close', closed);
+    socket.on(ready, opened);
+  });
+}
+
+const connectOptions = (to: NetAddress, options?: DialOptions) => ({
+  host: to.host,
+  port: to.port,
+  localAddress: options?.localHost,
+  noDelay: true,
+  allowHalfOpen: true,
+  highWaterMark: WRITE_HIGH_WATER,
+});
+
+async function dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn> {
+  const socket = net.connect(connectOptions(to, options));
+  await settled(socket, 'connect', to, options?.timeout ?? DEFAULT_DIAL_TIMEOUT);
+  return new SocketConn(socket, to);
+}
+
+async function dialTls(to: NetAddress, options?: DialOptions): Promise<TlsConn> {
+  const socket = tls.connect({
+    ...connectOptions(to, options),
+    // Certificates of the link say nothing: identity is proved in the CERTS cell.
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.2',
+    ciphers: CIPHERS,
+  } as tls.ConnectionOptions);
+  socket.setNoDelay(true);
+  await settled(socket, 'secureConnect', to, options?.timeout ?? DEFAULT_DIAL_TIMEOUT);
+  return new TlsSocketConn(socket, undefined, to);
+}
+
+function listening(server: net.Server, at: NetAddress): Promise<Listener> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: at.host, port: at.port, backlog: 1024 }, () => {
+      server.off('error', reject);
+      const bound = server.address() as net.AddressInfo;
+      resolve({
+        local: { host: bound.address, port: bound.port },
+        close: () => new Promise((done) => server.close(() => done())),
+      });
+    });
+  });
+}
+
+function listenTcp(at: NetAddress, accept: (conn: Conn) => void): Promise<Listener> {
+  const server = net.createServer(
+    { noDelay: true, allowHalfOpen: true, highWaterMark: WRITE_HIGH_WATER },
+    (socket) => accept(new SocketConn(socket)),
+  );
+  return listening(server, at);
+}
+
+function listenTls(
+  at: NetAddress,
+  identity: () => TlsIdentity,
+  accept: (conn: TlsConn) => void,
+): Promise<Listener> {
+  let current: TlsIdentity | undefined;
+  let secureContext: tls.SecureContext | undefined;
+  const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (raw) => {
+    const wanted = identity();
+    if (wanted !== current) {
+      secureContext = tls.createSecureContext({
+        cert: wanted.certPem,
+        key: wanted.keyPem,
+        minVersion: 'TLSv1.2',
+        ciphers: CIPHERS,
+        // Links are not resumed: a ticket would only tie two connections of one peer together.
+        secureOptions: constants.SSL_OP_NO_TICKET,
+      });
+      current = wanted;
+    }
+    raw.on('error', () => raw.destroy());
+    const socket = new tls.TLSSocket(raw, {
+      isServer: true,
+      secureContext,
+      highWaterMark: WRITE_HIGH_WATER,
+      allowHalfOpen: true,
+    } as tls.TLSSocketOptions);
+    const remote = addressOf(raw.remoteAddress, raw.remotePort);
+    settled(socket, 'secure', remote, TLS_HANDSHAKE_TIMEOUT).then(
+      () => accept(new TlsSocketConn(socket, wanted.certDer, remote)),
+      () => raw.destroy(),
+    );
+  });
+  return listening(server, at);
+}
+
+/** TCP and TLS through the operating system. */
+export const realTransport = (): Transport => ({ dialTcp, dialTls, listenTcp, listenTls });
