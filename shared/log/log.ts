@@ -1,0 +1,146 @@
+/**
+ * A node's log: pino underneath, Tor's levels, one sink for each `Log` line of the configuration.
+ *
+ * Text lines look like C tor's: `Nov 21 13:49:27.123 [notice] domain: message name=value` (UTC). JSON lines have
+ * `time` (ISO 8601), `level`, `domain`, `msg` and the fields.
+ *
+ * @module
+ */
+import { pino } from 'pino';
+import { fieldsText, oneLine, plainFields } from './fields.js';
+import { LEVELS, type LevelName, type LogTarget, parseLogLine, wants } from './lines.js';
+import type { Log, LogFields } from './types.js';
+
+export { memoryLog } from './memory.js';
+export { sensitive } from './sensitive.js';
+
+/** Bytes a sink may hold while its file or pipe is slow; past it lines are dropped, not memory filled. */
+const MAX_PENDING = 4 << 20;
+
+/** What a log needs of the options. */
+export interface LogOptions {
+  /** The `Log` lines. */
+  readonly Log: readonly string[];
+  readonly SafeLogging: boolean;
+}
+
+/** A log with an end. */
+export interface NodeLog extends Log {
+  /** Opens the files again, after they were rotated away (SIGHUP). */
+  reopen(): void;
+  /** Writes out what is pending, at once. For the end of the process. */
+  flush(): void;
+}
+
+type Sink = ReturnType<typeof pino.destination>;
+
+interface Output {
+  readonly target: LogTarget;
+  readonly sink: Sink;
+}
+
+const NUMBERS: Record<LevelName, number> = { debug: 20, info: 30, notice: 35, warn: 40, err: 50 };
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** `Nov 21 13:49:27.123`, from the time as pino wrote it. */
+const stamp = (iso: string) =>
+  `${MONTHS[Number(iso.slice(5, 7)) - 1]} ${iso.slice(8, 10)} ${iso.slice(11, 23)}`;
+
+/** A JSON line of pino as a line of text. */
+function textOf(json: string): string {
+  const { time, level, domain, msg, ...fields } = JSON.parse(json) as Record<string, unknown>;
+  const where = domain === undefined ? '' : `${domain}: `;
+  return `${stamp(String(time))} [${level}] ${where}${oneLine(String(msg))}${fieldsText(fields)}\n`;
+}
+
+function openSink(to: LogTarget['to']): Sink {
+  if (to === 'stdout') return pino.destination({ fd: 1, sync: false, maxLength: MAX_PENDING });
+  if (to === 'stderr') return pino.destination({ fd: 2, sync: false, maxLength: MAX_PENDING });
+  // Opened at once, so that a path that cannot be written is an error of the start and not of the night.
+  return pino.destination({ dest: to.file, sync: true, maxLength: MAX_PENDING, mkdir: true, mode: 0o600 });
+}
+
+/**
+ * Makes the log that the options ask for. Throws a LogLineError for a line that means nothing, and the system's
+ * error for a file that cannot be opened.
+ */
+export function createLog(options: LogOptions): NodeLog {
+  const lines = options.Log.length > 0 ? options.Log : ['notice stdout'];
+  const sinks = new Map<string, Sink>();
+  const outputs: Output[] = lines.map((line) => {
+    const target = parseLogLine(line);
+    const name = typeof target.to === 'string' ? target.to : `file ${target.to.file}`;
+    const sink = sinks.get(name) ?? openSink(target.to);
+    sinks.set(name, sink);
+    return { target, sink };
+  });
+  const least = LEVELS.find((level) =>
+    outputs.some(({ target }) =>
+      target.ranges.some((range) => LEVELS.indexOf(range.from) <= LEVELS.indexOf(level)),
+    ),
+  );
+
+  // pino serialises once; each sink takes the line as it is or as text.
+  let level: LevelName = 'notice';
+  let domain = '';
+  const fan = {
+    write(json: string) {
+      let text = '';
+      for (const { target, sink } of outputs) {
+        if (!wants(target, level, domain)) continue;
+        if (!target.json && text === '') text = textOf(json);
+        sink.write(target.json ? json : text);
+      }
+    },
+  };
+  const base = pino(
+    {
+      base: null,
+      customLevels: NUMBERS,
+      useOnlyCustomLevels: true,
+      level: least ?? 'notice',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (name) => ({ level: name }) },
+    },
+    fan,
+  );
+
+  const make = (where: string, fixed: LogFields): Log => {
+    const write = (name: LevelName, message: string, fields: LogFields | undefined) => {
+      if (!base.isLevelEnabled(name)) return;
+      level = name;
+      domain = where;
+      base[name](fields ? { ...fixed, ...plainFields(fields, options.SafeLogging) } : fixed, message);
+    };
+    return {
+      error: (message, fields) => write('err', message, fields),
+      warn: (message, fields) => write('warn', message, fields),
+      notice: (message, fields) => write('notice', message, fields),
+      info: (message, fields) => write('info', message, fields),
+      debug: (message, fields) => write('debug', message, fields),
+      child(name, fields) {
+        const full = where === '' ? name : `${where}.${name}`;
+        return make(full, { ...fixed, domain: full, ...plainFields(fields ?? {}, options.SafeLogging) });
+      },
+    };
+  };
+
+  return {
+    ...make('', {}),
+    reopen() {
+      for (const { target, sink } of outputs) if (typeof target.to !== 'string') sink.reopen();
+    },
+    flush() {
+      for (const sink of sinks.values()) flushSink(sink);
+    },
+  };
+}
+
+function flushSink(sink: Sink): void {
+  try {
+    sink.flushSync();
+  } catch {
+    // A sink whose reader went away, or that is not open yet, has nothing to lose.
+  }
+}

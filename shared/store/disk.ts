@@ -1,0 +1,153 @@
+/**
+ * A node's data directory on disk. A file is whole or it is not there: it is written beside its place, synced, and
+ * renamed over it, and the directory is synced after, so that a crash or a power cut leaves the old or the new one.
+ *
+ * @module
+ */
+import { link, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { nameParts, StoreError } from './errors.js';
+import type { Store } from './types.js';
+
+/** Files being written end in this; what a crash left of them is overwritten by the next writer. */
+const UNFINISHED = '.tmp';
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | undefined)?.code;
+
+/** What to do about the system's commonest refusals. */
+function explain(doing: string, error: unknown): string {
+  switch (codeOf(error)) {
+    case 'EACCES':
+    case 'EPERM':
+      return `could not be ${doing}: permission denied; it must belong to the user the node runs as`;
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return `could not be ${doing}: the disk is full`;
+    case 'EROFS':
+      return `could not be ${doing}: the file system is read-only`;
+    case 'EISDIR':
+      return `could not be ${doing}: a directory is in its place`;
+    default:
+      return `could not be ${doing}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+/** Syncs a directory, so that the names in it survive a power cut. */
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function replace(path: string, bytes: Uint8Array): Promise<void> {
+  const directory = dirname(path);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const temporary = path + UNFINISHED;
+  // The mode counts only for a file that is made here: an old one might be readable by others.
+  await unlink(temporary).catch(ignoreMissing);
+  const handle = await open(temporary, 'wx', 0o600);
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, path);
+  await syncDirectory(directory);
+}
+
+function ignoreMissing(error: unknown): void {
+  if (codeOf(error) !== 'ENOENT') throw error;
+}
+
+/** Renames to `NAME.damaged-N` for the first N that is free; link() is what refuses to overwrite. */
+async function moveAside(path: string): Promise<string> {
+  for (let n = 1; ; n++) {
+    const aside = `${path}.damaged-${n}`;
+    try {
+      await link(path, aside);
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') continue;
+      throw error;
+    }
+    await unlink(path);
+    return aside;
+  }
+}
+
+/**
+ * The store over `directory`, which is made (0700) at the first write. Writes to one name happen in the order they
+ * were asked for. Rejects with a StoreError that names the file and what to do.
+ */
+export function diskStore(directory: string): Store {
+  const pathOf = (name: string) => join(directory, ...nameParts(name));
+  const last = new Map<string, Promise<unknown>>();
+
+  async function guarded<T>(name: string, doing: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw new StoreError(join(directory, name), explain(doing, error), { cause: error });
+    }
+  }
+
+  // Two writers of one name would share its temporary file.
+  function inTurn<T>(name: string, doing: string, work: () => Promise<T>): Promise<T> {
+    const before = last.get(name) ?? Promise.resolve();
+    const mine = before.then(
+      () => guarded(name, doing, work),
+      () => guarded(name, doing, work),
+    );
+    last.set(name, mine);
+    const forget = () => {
+      if (last.get(name) === mine) last.delete(name);
+    };
+    mine.then(forget, forget);
+    return mine;
+  }
+
+  return {
+    async read(name) {
+      const path = pathOf(name);
+      return guarded(name, 'read', async () => {
+        try {
+          return await readFile(path);
+        } catch (error) {
+          ignoreMissing(error);
+          return undefined;
+        }
+      });
+    },
+    async write(name, bytes) {
+      const path = pathOf(name);
+      await inTurn(name, 'written', () => replace(path, bytes));
+    },
+    async remove(name) {
+      const path = pathOf(name);
+      await inTurn(name, 'removed', () => unlink(path).catch(ignoreMissing));
+    },
+    async list(under) {
+      const path = under === '' ? directory : pathOf(under);
+      return guarded(under, 'listed', async () => {
+        try {
+          const entries = await readdir(path, { withFileTypes: true });
+          return entries
+            .filter((entry) => entry.isFile() && !entry.name.endsWith(UNFINISHED))
+            .map((entry) => entry.name)
+            .sort();
+        } catch (error) {
+          ignoreMissing(error);
+          return [];
+        }
+      });
+    },
+    async setAside(name) {
+      const path = pathOf(name);
+      const aside = await inTurn(name, 'set aside', () => moveAside(path));
+      return name + aside.slice(path.length);
+    },
+  };
+}
