@@ -1,0 +1,75 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { DecodeError } from '../bytes/errors.js';
+import { formatProtocols, parseProtocols } from './protover.js';
+
+test('each number is a capability of its own', (t) => {
+  const set = parseProtocols('Link=3-5 Relay=1,3,63 Foo=');
+  t.deepEqual(
+    [2, 3, 4, 5, 6].map((v) => set.has('Link', v)),
+    [false, true, true, true, false],
+  );
+  t.true(set.has('Relay', 63));
+  t.false(set.has('Relay', 2));
+  t.false(set.has('Relay', 64));
+  t.false(set.has('Relay', -1));
+  t.false(set.has('link', 4));
+  t.deepEqual(set.versions('Relay'), [1, 3, 63]);
+  t.deepEqual(set.versions('Foo'), []);
+  t.deepEqual(set.names(), ['Link', 'Relay', 'Foo']);
+});
+
+test('the text survives', (t) => {
+  const text = 'Conflux=1 Cons=1-2 Desc=1-4 Relay=2-6';
+  t.is(parseProtocols(text).toString(), text);
+});
+
+test('what is written canonically reads back', (t) => {
+  const entries = fc.uniqueArray(
+    fc.tuple(
+      fc.stringMatching(/^[A-Za-z0-9-]{1,12}$/),
+      fc.uniqueArray(fc.integer({ min: 0, max: 63 }), { minLength: 1 }),
+    ),
+    { selector: ([name]) => name },
+  );
+  fc.assert(
+    fc.property(entries, (list) => {
+      const text = formatProtocols(list);
+      const set = parseProtocols(text);
+      for (const [name, versions] of list)
+        t.deepEqual(
+          set.versions(name),
+          [...versions].sort((a, b) => a - b),
+        );
+      t.is(formatProtocols(set.names().map((name) => [name, set.versions(name)] as const)), text);
+    }),
+  );
+});
+
+for (const bad of [
+  'Link',
+  '=3',
+  'Link=3-',
+  'Link=-3',
+  'Link=5-3',
+  'Link=64',
+  'Link=1,,2',
+  'Link=1,',
+  'Li_nk=1',
+])
+  test(`refuses ${bad}`, (t) => {
+    t.is(t.throws(() => parseProtocols(bad, 'pr'), { instanceOf: DecodeError })?.field, 'pr');
+  });
+
+test('random text is read or refused, never a crash', (t) => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      try {
+        parseProtocols(text);
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+      }
+    }),
+  );
+  t.pass();
+});
