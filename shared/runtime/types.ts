@@ -90,6 +90,7 @@ export interface TlsIdentity {
 /** A listening socket. */
 export interface Listener {
   readonly local: NetAddress;
+  /** Stops listening; what was accepted stays. */
   close(): Promise<void>;
 }
 
@@ -103,6 +104,8 @@ export interface DialOptions {
 
 /** Makes and accepts connections. Rejections are Errors with Node's codes (`ECONNREFUSED`, `ETIMEDOUT`, …). */
 export interface Transport {
+  /** Whether these are the operating system's sockets, so that a library may listen by itself. */
+  readonly native: boolean;
   dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn>;
   dialTls(to: NetAddress, options?: DialOptions): Promise<TlsConn>;
   listenTcp(at: NetAddress, accept: (conn: Conn) => void): Promise<Listener>;
