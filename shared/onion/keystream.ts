@@ -1,0 +1,90 @@
+/**
+ * AES in counter mode, IV zero, over the bodies of relay cells (tor-spec 5.1.4, 6.1), in place and in order.
+ *
+ * Two ways, whichever is cheaper for the batch at hand; both use up one key stream in the same order. A native call
+ * costs far more than the AES of one cell, so:
+ * - a small batch is XORed with key stream prefetched in blocks of 1, 2, 4 .. 32 cells, which grow as a circuit turns
+ *   out to be busy (an idle circuit holds none, a busy one at most 16 KB a direction);
+ * - a batch of `GATHER_FROM` cells or more, once the prefetched stream is used up, is gathered into one buffer, goes
+ *   through one native call, and is scattered back.
+ *
+ * Measured on Node 20.20 (ns a cell, 514-byte stride, unaligned bodies, a machine busy with other work; halve it for
+ * an idle one):
+ *
+ * | batch | a call a cell | gathered | prefetched, blocks of 8 | of 32 |
+ * |---|---|---|---|---|
+ * | 1 | 1,650 | 1,620 | 760 | 540 |
+ * | 4 | 1,250 | 880 | 820 | 580 |
+ * | 8 | 1,430 | 625 | 735 | 620 |
+ * | 31 | 1,660 | 390 | 730 | 670 |
+ *
+ * @module
+ */
+import { type Cipher, createCipheriv } from 'node:crypto';
+import { type CellBatch, MAX_BATCH } from '../cell/batch.js';
+import { BODY_SIZE } from '../cell/commands.js';
+
+/** Batches of so many cells are gathered. */
+const GATHER_FROM = 8;
+/** Most cells of key stream held ahead. */
+const MAX_PREFETCH = 32;
+
+// Shared by all circuits: both are used within one call only.
+const gathered = Buffer.allocUnsafeSlow(MAX_BATCH * BODY_SIZE);
+const zeros = Buffer.alloc(MAX_PREFETCH * BODY_SIZE);
+const NOTHING = new DataView(new ArrayBuffer(0));
+
+/** One direction's cipher of one hop. */
+export class Keystream {
+  private readonly cipher: Cipher;
+  private ahead: DataView = NOTHING;
+  private used = 0;
+  private block = 1;
+
+  /** `key` is 16 bytes (AES-128) or 32 (AES-256, onion-service hops). */
+  constructor(key: Uint8Array) {
+    this.cipher = createCipheriv(key.length === 32 ? 'aes-256-ctr' : 'aes-128-ctr', key, Buffer.alloc(16));
+  }
+
+  /** Encrypts or decrypts the body of every cell of the batch; `view` is over `batch.buf`. */
+  apply(batch: CellBatch, view: DataView): void {
+    const { n, at } = batch;
+    let i = 0;
+    while (i < n) {
+      if (this.used < this.ahead.byteLength) {
+        xorBody(view, at[i++]!, this.ahead, this.used);
+        this.used += BODY_SIZE;
+      } else if (n - i >= GATHER_FROM) {
+        this.applyGathered(batch, i);
+        i = n;
+      } else this.prefetch();
+    }
+  }
+
+  private prefetch(): void {
+    const stream = this.cipher.update(zeros.subarray(0, this.block * BODY_SIZE));
+    this.ahead = viewOf(stream);
+    this.used = 0;
+    this.block = Math.min(this.block * 2, MAX_PREFETCH);
+  }
+
+  private applyGathered(batch: CellBatch, from: number): void {
+    const { buf, n, at } = batch;
+    for (let i = from; i < n; i++) buf.copy(gathered, (i - from) * BODY_SIZE, at[i]!, at[i]! + BODY_SIZE);
+    const out = this.cipher.update(gathered.subarray(0, (n - from) * BODY_SIZE));
+    for (let i = from; i < n; i++) out.copy(buf, at[i]!, (i - from) * BODY_SIZE, (i - from + 1) * BODY_SIZE);
+  }
+}
+
+/** XORs one body in place, by words: DataView takes any alignment, and both sides use one byte order. */
+function xorBody(view: DataView, at: number, stream: DataView, used: number): void {
+  const words = at + (BODY_SIZE & ~3);
+  for (; at < words; at += 4, used += 4)
+    view.setInt32(at, view.getInt32(at, true) ^ stream.getInt32(used, true), true);
+  // 509 is one more than a multiple of four.
+  view.setUint8(at, view.getUint8(at) ^ stream.getUint8(used));
+}
+
+/** A DataView over a buffer's bytes. */
+export const viewOf = (bytes: Uint8Array): DataView =>
+  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
