@@ -1,0 +1,53 @@
+/**
+ * HTTP CONNECT (RFC 9110 9.3.6), as Tor's HTTPTunnelPort takes it: the request's head, and nothing of a web proxy.
+ *
+ * @module
+ */
+import { bytesOf } from '../shared/bytes/text.js';
+import { type Host, parseHost } from './address.js';
+
+/** Sent to who takes the port for a web proxy (socks-extensions.txt 4). */
+export const NOT_A_WEB_PROXY: Uint8Array = bytesOf(
+  'HTTP/1.0 501 This is a SOCKS proxy, not an HTTP proxy\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n' +
+    'This port speaks SOCKS4, SOCKS4a, SOCKS5 and HTTP CONNECT. Configure it as a SOCKS5 proxy with remote names.\n',
+);
+
+const BAD_REQUEST = bytesOf('HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n');
+
+/** Whether a first byte begins an HTTP method rather than a SOCKS version: a capital letter. */
+export const looksLikeHttp = (first: number): boolean => first >= 0x41 && first <= 0x5a;
+
+/** A tunnel request, or why it is none and what to answer. */
+export type HttpConnect =
+  | { readonly host: Host; readonly port: number; readonly username: string; readonly password: string }
+  | { readonly refuse: string; readonly field: string; readonly send: Uint8Array };
+
+const bad = (field: string, refuse: string): HttpConnect => ({ refuse, field, send: BAD_REQUEST });
+
+/**
+ * Reads a head (latin1, without the empty line). `X-Tor-Stream-Isolation` and `Proxy-Authorization` isolate, as they
+ * do for C tor (`connection_ap_process_http_connect`).
+ */
+export function parseHttpConnect(head: string): HttpConnect {
+  const [requestLine = '', ...lines] = head.split('\r\n');
+  const [method, target, version, ...more] = requestLine.split(' ');
+  if (method !== 'CONNECT') return { refuse: 'not CONNECT', field: 'HTTP method', send: NOT_A_WEB_PROXY };
+  if (!target || !version?.startsWith('HTTP/1.') || more.length > 0)
+    return bad('HTTP request line', 'malformed');
+  const authority = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]@/]+):(\d{1,5})$/.exec(target);
+  const host = authority && parseHost(authority[1]!);
+  if (!authority || !host) return bad('HTTP authority', 'not host:port');
+  const port = Number(authority[2]);
+  if (port < 1 || port > 65535) return bad('HTTP authority', 'port out of range');
+  let username = '';
+  let password = '';
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    if (colon < 1) return bad('HTTP header', 'no colon');
+    const name = line.slice(0, colon).toLowerCase();
+    const value = line.slice(colon + 1).trim();
+    if (name === 'x-tor-stream-isolation') username = value;
+    if (name === 'proxy-authorization') password = value;
+  }
+  return { host, port, username, password };
+}
