@@ -1,0 +1,279 @@
+/**
+ * A circuit at a relay: cells from the client's side lose our layer and go on, cells from further out get it and go
+ * back, and those meant for us go to this circuit's end. Control of it: EXTEND2, TRUNCATE, DESTROY (tor-spec 5.3-5.6).
+ *
+ * @module
+ */
+import type { CellBatch } from '../shared/cell/batch.js';
+import { MAX_BATCH } from '../shared/cell/batch.js';
+import { CREATE2, CREATED2 } from '../shared/cell/channel-cells.js';
+import { Command, DestroyReason, RelayCommand } from '../shared/cell/commands.js';
+import { EXTENDED2 } from '../shared/cell/relay-cells.js';
+import type { Channel, ChannelManager, Leg, LegHandler } from '../shared/link/types.js';
+import type { Log } from '../shared/log/types.js';
+import { CircuitEnd } from '../shared/onion/circuit-end.js';
+import { tor1Relay } from '../shared/onion/tor1.js';
+import type { IncomingStream, RelayLayer } from '../shared/onion/types.js';
+import type { Clock } from '../shared/runtime/types.js';
+import { dialFailureReason, type ExtendRules, parseExtend } from './extend.js';
+import type { Answered } from './handshakes.js';
+
+/** RELAY_EARLY cells a client may send over one circuit (tor-spec 5.6). */
+const MAX_RELAY_EARLY = 8;
+
+/** What circuits need of their relay. */
+export interface CircuitHost {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly channels: Pick<ChannelManager, 'get'>;
+  readonly extendRules: ExtendRules;
+  /** BEGIN, BEGIN_DIR or RESOLVE from the client behind `from`. */
+  stream(stream: IncomingStream, from: Channel): void;
+  /** The circuit is over. */
+  closed(circuit: RelayCircuit, reason: number): void;
+}
+
+/** Where the circuit goes from here. */
+type Onward =
+  | { readonly is: 'end' }
+  /** EXTEND2 came; the link to the next relay is being made. */
+  | { readonly is: 'dialling' }
+  /** CREATE2 was sent on the leg; CREATED2 has not come. */
+  | { readonly is: 'creating'; readonly leg: Leg }
+  | { readonly is: 'extended'; readonly leg: Leg };
+
+const END: Onward = { is: 'end' };
+
+/** Marks of the batch in hand: circuits are handled one at a time. */
+const mine = new Uint8Array(MAX_BATCH);
+
+/** One circuit; the handler of both its legs. */
+export class RelayCircuit implements LegHandler {
+  /** Towards the client. */
+  readonly previous: Leg;
+  /** Milliseconds (monotonic). */
+  readonly created: number;
+  /** Called when the circuit is over before its handshake was answered. */
+  onGone: (() => void) | undefined;
+  private readonly host: CircuitHost;
+  private onward: Onward = END;
+  private layer: RelayLayer | undefined;
+  private end: CircuitEnd | undefined;
+  private earlyLeft = MAX_RELAY_EARLY;
+  private dead = false;
+
+  constructor(previous: Leg, host: CircuitHost) {
+    this.previous = previous;
+    this.host = host;
+    this.created = host.clock.monotonic();
+    previous.handler = this;
+  }
+
+  get closed(): boolean {
+    return this.dead;
+  }
+
+  /** Whether the handshake is done. */
+  get open(): boolean {
+    return this.layer !== undefined && !this.dead;
+  }
+
+  /** Streams that end here. */
+  get streams(): number {
+    return this.end?.streams ?? 0;
+  }
+
+  /** Cells waiting on both legs. */
+  get queued(): number {
+    return this.previous.queued + ('leg' in this.onward ? this.onward.leg.queued : 0);
+  }
+
+  /** The handshake is done: answers the client and takes cells from now on. */
+  answer(command: number, body: Uint8Array, answered: Answered): void {
+    if (this.dead) return;
+    this.layer = tor1Relay(answered.keys);
+    const layer = this.layer;
+    this.end = new CircuitEnd({
+      clock: this.host.clock,
+      seal: (batch) => layer.sealBackward(batch),
+      sealTag: (i) => layer.sealTag(i),
+      leg: () => this.previous,
+      flow: answered.flow,
+      onMessage: (relayCommand, streamId, data) => this.message(relayCommand, streamId, data),
+      onStream: (stream) => this.host.stream(stream, this.previous.channel),
+      onViolation: (error) => {
+        this.host.log.info('a client broke the protocol', { error: error.message });
+        this.close(DestroyReason.PROTOCOL);
+      },
+    });
+    this.previous.control(command, body);
+  }
+
+  // Cells
+
+  relayCells(leg: Leg, batch: CellBatch): void {
+    if (this.dead) return;
+    if (leg === this.previous) this.forward(batch);
+    else this.backward(batch);
+  }
+
+  private forward(batch: CellBatch): void {
+    if (!this.layer) return this.violation('relay cell before the handshake was answered');
+    if (!this.allowEarly(batch)) return this.violation('too many RELAY_EARLY cells');
+    const count = this.layer.openForward(batch, mine);
+    if (count < batch.n && !this.passOn(batch, count)) return;
+    if (count === 0) return;
+    this.dropLateExtends(batch);
+    this.end?.receive(batch, mine, (i) => this.layer!.openTag(i));
+  }
+
+  /** Counts the RELAY_EARLY cells of a batch; false when there were too many. */
+  private allowEarly(batch: CellBatch): boolean {
+    for (let i = 0; i < batch.n; i++)
+      if (batch.buf[batch.at[i]! - 1] === Command.RELAY_EARLY && --this.earlyLeft < 0) return false;
+    return true;
+  }
+
+  /** Sends on the cells that are not ours, in runs. False when that ended the circuit. */
+  private passOn(batch: CellBatch, ours: number): boolean {
+    if (!('leg' in this.onward)) {
+      this.violation('unrecognised cell, and the circuit ends here');
+      return false;
+    }
+    const leg = this.onward.leg;
+    if (ours === 0) return this.sent(leg.send(batch, 0, batch.n));
+    let from = 0;
+    while (from < batch.n) {
+      while (from < batch.n && mine[from] === 1) from++;
+      let to = from;
+      while (to < batch.n && mine[to] === 0) to++;
+      if (to > from && !this.sent(leg.send(batch, from, to))) return false;
+      from = to;
+    }
+    return true;
+  }
+
+  /**
+   * EXTEND2 counts only in a RELAY_EARLY cell; in another it is dropped, not punished (C tor: `handle_relay_msg`).
+   * Where the message is read its cell is no longer known, so it is turned into DROP here.
+   */
+  private dropLateExtends(batch: CellBatch): void {
+    for (let i = 0; i < batch.n; i++) {
+      const at = batch.at[i]!;
+      if (mine[i] !== 1 || batch.buf[at] !== RelayCommand.EXTEND2) continue;
+      if (batch.buf[at - 1] !== Command.RELAY_EARLY) batch.buf[at] = RelayCommand.DROP;
+    }
+  }
+
+  private backward(batch: CellBatch): void {
+    for (let i = 0; i < batch.n; i++)
+      if (batch.buf[batch.at[i]! - 1] === Command.RELAY_EARLY) return this.violation('inbound RELAY_EARLY');
+    this.layer!.wrapBackward(batch);
+    this.sent(this.previous.send(batch, 0, batch.n));
+  }
+
+  private sent(taken: boolean): boolean {
+    if (!taken) this.close(DestroyReason.RESOURCELIMIT);
+    return taken && !this.dead;
+  }
+
+  // Messages for us
+
+  private message(command: number, streamId: number, data: Uint8Array): void {
+    if (this.dead || streamId !== 0) return;
+    if (command === RelayCommand.EXTEND2) this.extend(data);
+    else if (command === RelayCommand.TRUNCATE) this.truncate(data);
+    else if (command === RelayCommand.EXTEND) this.violation('EXTEND is no longer spoken');
+    // Others are dropped, so that newer clients can try new ones (tor-spec 6.1).
+  }
+
+  private extend(data: Uint8Array): void {
+    if (this.onward.is !== 'end') return this.violation('EXTEND2 on a circuit that goes on already');
+    const parsed = parseExtend(data, this.previous.channel.peer, this.host.extendRules);
+    if ('refused' in parsed) return this.violation(parsed.refused);
+    const dialling: Onward = { is: 'dialling' };
+    this.onward = dialling;
+    this.host.channels.get(parsed.target).then(
+      (channel) => {
+        // TRUNCATE or DESTROY may have come meanwhile.
+        if (this.dead || this.onward !== dialling) return;
+        this.create(channel, parsed.type, parsed.data);
+      },
+      (error: unknown) => {
+        if (this.dead || this.onward !== dialling) return;
+        const reason = dialFailureReason(error);
+        this.host.log.info('cannot extend a circuit', { error: String(error) });
+        this.close(reason);
+      },
+    );
+  }
+
+  private create(channel: Channel, type: number, data: Uint8Array): void {
+    let leg: Leg;
+    try {
+      leg = channel.openLeg(this);
+    } catch (error) {
+      this.host.log.info('no circuit id for an extended circuit', { error: String(error) });
+      return this.close(DestroyReason.RESOURCELIMIT);
+    }
+    this.onward = { is: 'creating', leg };
+    leg.control(Command.CREATE2, CREATE2.encode({ type, data }));
+  }
+
+  private truncate(data: Uint8Array): void {
+    if ('leg' in this.onward) {
+      if (data.length === 0) return this.violation('TRUNCATE without a reason');
+      this.onward.leg.destroy(data[0]!);
+    }
+    this.onward = END;
+    this.end?.send(RelayCommand.TRUNCATED, 0, Uint8Array.of(DestroyReason.REQUESTED));
+  }
+
+  // Other cells
+
+  control(leg: Leg, command: number, body: Uint8Array): void {
+    if (this.dead) return;
+    if (leg === this.previous || this.onward.is !== 'creating' || command !== Command.CREATED2)
+      return this.violation(`cell ${command} has no place here`);
+    let data: Uint8Array;
+    try {
+      data = CREATED2.decode(body).data;
+    } catch (error) {
+      return this.violation(String(error));
+    }
+    this.onward = { is: 'extended', leg };
+    this.end?.send(RelayCommand.EXTENDED2, 0, EXTENDED2.encode({ data }));
+  }
+
+  /** The reason that came is not passed on: it would be a side channel (C tor: `command_process_destroy_cell`). */
+  destroyed(leg: Leg, reason: number): void {
+    if (this.dead) return;
+    const why = reason === DestroyReason.CHANNEL_CLOSED ? reason : DestroyReason.DESTROYED;
+    if (leg === this.previous) this.finish(why, false, true);
+    else this.finish(why, true, false);
+  }
+
+  writable(leg: Leg): void {
+    if (leg === this.previous) this.end?.writable();
+  }
+
+  /** Ends the circuit: DESTROY both ways. */
+  close(reason: number): void {
+    if (!this.dead) this.finish(reason, true, true);
+  }
+
+  private violation(what: string): void {
+    this.host.log.info('closing a circuit', { reason: what, channel: this.previous.channel.id });
+    this.close(DestroyReason.PROTOCOL);
+  }
+
+  private finish(reason: number, back: boolean, on: boolean): void {
+    this.dead = true;
+    if (back) this.previous.destroy(reason);
+    if (on && 'leg' in this.onward) this.onward.leg.destroy(reason);
+    this.onward = END;
+    this.end?.destroyed(reason);
+    this.onGone?.();
+    this.host.closed(this, reason);
+  }
+}

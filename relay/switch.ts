@@ -1,0 +1,139 @@
+/**
+ * All circuits of a relay: takes create cells from the channels, has their handshakes answered, counts.
+ *
+ * @module
+ */
+import { CREATE2 } from '../shared/cell/channel-cells.js';
+import { Command, DestroyReason, HandshakeType } from '../shared/cell/commands.js';
+import type { Channel, ChannelHandler, Leg } from '../shared/link/types.js';
+import type { Log } from '../shared/log/types.js';
+import { type CircuitHost, RelayCircuit } from './circuit.js';
+import { answerCreate, type HandshakeEnv, isCheap } from './handshakes.js';
+import { OnionskinQueue } from './onionskins.js';
+
+/** What the switch needs besides what its circuits need. */
+export interface SwitchEnv extends HandshakeEnv, Omit<CircuitHost, 'closed'> {
+  /** Whether new circuits are refused because the relay is going down. */
+  hibernating(): boolean;
+}
+
+/** Counts since the start, and what is there now. */
+export interface SwitchStatus {
+  readonly circuits: number;
+  readonly created: number;
+  readonly refused: number;
+  readonly handshakes: Readonly<Record<'fast' | 'ntor' | 'ntor-v3' | 'other', number>>;
+  readonly onionskins: { readonly waiting: number; readonly answered: number; readonly dropped: number };
+  readonly queuedCells: number;
+  readonly streams: number;
+}
+
+/** The relay's ChannelHandler. */
+export class CircuitSwitch implements ChannelHandler {
+  private readonly env: SwitchEnv;
+  private readonly log: Log;
+  private readonly circuits = new Set<RelayCircuit>();
+  private readonly host: CircuitHost;
+  private readonly onionskins: OnionskinQueue;
+  private readonly handshakes = { fast: 0, ntor: 0, 'ntor-v3': 0, other: 0 };
+  private created = 0;
+  private refused = 0;
+
+  constructor(env: SwitchEnv) {
+    this.env = env;
+    this.log = env.log;
+    this.onionskins = new OnionskinQueue(env.clock, () => ({
+      maxDelay: env.param('MaxOnionQueueDelay', 1750, 1, 0x7fffffff),
+      waitCutoff: 1000 * env.param('onion_queue_wait_cutoff', 5, 1, 0x7fffffff),
+    }));
+    this.host = {
+      clock: env.clock,
+      log: env.log,
+      channels: env.channels,
+      extendRules: env.extendRules,
+      stream: (stream, from) => env.stream(stream, from),
+      closed: (circuit) => this.circuits.delete(circuit),
+    };
+  }
+
+  create(leg: Leg, command: number, body: Uint8Array): void {
+    this.count(command, body);
+    if (this.env.hibernating()) return this.refuse(leg, DestroyReason.HIBERNATING);
+    if (command === Command.CREATE) return this.refuse(leg, DestroyReason.PROTOCOL);
+    const circuit = new RelayCircuit(leg, this.host);
+    this.circuits.add(circuit);
+    this.created++;
+    if (isCheap(command)) return this.answer(circuit, command, body);
+    const copy = body.slice();
+    const onionskin = {
+      answer: () => {
+        if (!circuit.closed) this.answer(circuit, command, copy);
+      },
+      dropped: () => circuit.close(DestroyReason.RESOURCELIMIT),
+    };
+    this.onionskins.add(onionskin);
+    circuit.onGone = () => this.onionskins.cancel(onionskin);
+  }
+
+  private refuse(leg: Leg, reason: number): void {
+    this.refused++;
+    leg.destroy(reason);
+  }
+
+  private answer(circuit: RelayCircuit, command: number, body: Uint8Array): void {
+    circuit.onGone = undefined;
+    try {
+      const answer = answerCreate(command, body, this.env);
+      circuit.answer(answer.command, answer.body, answer);
+    } catch (error) {
+      this.refused++;
+      this.log.info('refusing a circuit', {
+        channel: circuit.previous.channel.id,
+        error: (error as Error).message,
+      });
+      circuit.close(DestroyReason.PROTOCOL);
+    }
+  }
+
+  private count(command: number, body: Uint8Array): void {
+    if (command === Command.CREATE_FAST) this.handshakes.fast++;
+    else this.handshakes[command === Command.CREATE2 ? handshakeName(body) : 'other']++;
+  }
+
+  closed(channel: Channel, reason: string): void {
+    this.log.debug('channel closed', { channel: channel.id, reason });
+  }
+
+  /** Ends every circuit. */
+  closeAll(reason: number): void {
+    for (const circuit of [...this.circuits]) circuit.close(reason);
+  }
+
+  status(): SwitchStatus {
+    let queuedCells = 0;
+    let streams = 0;
+    for (const circuit of this.circuits) {
+      queuedCells += circuit.queued;
+      streams += circuit.streams;
+    }
+    return {
+      circuits: this.circuits.size,
+      created: this.created,
+      refused: this.refused,
+      handshakes: { ...this.handshakes },
+      onionskins: this.onionskins.counts,
+      queuedCells,
+      streams,
+    };
+  }
+}
+
+function handshakeName(body: Uint8Array): 'ntor' | 'ntor-v3' | 'other' {
+  try {
+    const { type } = CREATE2.decode(body);
+    if (type === HandshakeType.NTOR) return 'ntor';
+    return type === HandshakeType.NTOR_V3 ? 'ntor-v3' : 'other';
+  } catch {
+    return 'other';
+  }
+}
