@@ -4,20 +4,8 @@
  *
  * @module
  */
+import { decimalAt } from './numbers.js';
 import type { OrAddress } from './types.js';
-
-/** Value of a decimal number of at most `digits` digits in text[from, to), without leading zeros; -1 if it is none. */
-export function decimalAt(text: string, from: number, to: number, digits: number): number {
-  const length = to - from;
-  if (length < 1 || length > digits) return -1;
-  let value = 0;
-  for (let at = from; at < to; at++) {
-    const digit = text.charCodeAt(at) - 48;
-    if (!(digit >= 0 && digit <= 9)) return -1;
-    value = value * 10 + digit;
-  }
-  return length > 1 && text.charCodeAt(from) === 48 ? -1 : value;
-}
 
 /** Dotted quad to a number in [0, 2^32); -1 if it is none. */
 export function ipv4Number(text: string): number {

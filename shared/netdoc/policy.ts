@@ -15,7 +15,8 @@
  * @module
  */
 import { DecodeError } from '../bytes/errors.js';
-import { decimalAt, formatIp, mappedIpv4, parseIp, parseIpv4, parseIpv6, samePrefix } from './address.js';
+import { formatIp, mappedIpv4, parseIp, parseIpv4, parseIpv6, samePrefix } from './address.js';
+import { decimalAt } from './numbers.js';
 import { summarize } from './policy-summary.js';
 import { formatPortRange, type PortRange, type PortSummary, parsePortRange } from './port-summary.js';
 import { type Network, PRIVATE_NETS } from './private-nets.js';

@@ -5,7 +5,7 @@
  * @module
  */
 import { DecodeError } from '../bytes/errors.js';
-import { decimalAt } from './address.js';
+import { decimalAt } from './numbers.js';
 
 /** Longest summary in characters, as in C tor's `MAX_EXITPOLICY_SUMMARY_LEN`. */
 export const MAX_SUMMARY_LENGTH = 1000;

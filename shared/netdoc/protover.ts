@@ -8,7 +8,7 @@
  * @module
  */
 import { DecodeError } from '../bytes/errors.js';
-import { decimalAt } from './address.js';
+import { decimalAt } from './numbers.js';
 
 /** Highest version there can be. */
 export const MAX_PROTOCOL_VERSION = 63;
