@@ -230,7 +230,7 @@ export function createDirServer(
             reply(refusal(503));
             return;
           }
-          answer(request, peer).then(reply, (error: unknown) => {
+          clock.hold(answer(request, peer)).then(reply, (error: unknown) => {
             log.warn('directory request failed', { error });
             reply(refusal(500));
           });

@@ -31,6 +31,7 @@ export const realClock: Clock = {
   defer(run) {
     setImmediate(run);
   },
+  hold: (work) => work,
 };
 
 const POOL_SIZE = 8192;

@@ -20,6 +20,8 @@ export interface Clock {
   setTimer(delay: number, wake: () => void): Timer;
   /** Calls `run` once at the end of this turn of the event loop, after the input that is at hand was handled. */
   defer(run: () => void): void;
+  /** Marks real work (a library's asynchronous answer, a thread pool) during which virtual time stands still. */
+  hold<T>(work: Promise<T>): Promise<T>;
 }
 
 /** Randomness. Production has one source, the operating system's. */

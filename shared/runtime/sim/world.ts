@@ -2,8 +2,7 @@
  * A simulated world: hosts with clocks, connections and names, all on one virtual time in one process. The same seed
  * and the same calls give the same run.
  *
- * Real asynchronous work that ends by itself (promises, `setImmediate`) is waited for before time moves; work on
- * Node's thread pool is not, so what a run depends on (RSA keys) is made beforehand.
+ * Promises and `setImmediate` are waited for before time moves, and so is what was marked with `Clock.hold`.
  *
  * @module
  */
@@ -58,6 +57,7 @@ export class SimWorld implements SimNet {
   private elapsed = 0;
   private activity = 0;
   private incarnations = 0;
+  private held = 0;
 
   /** `start` is the wall clock at the beginning, milliseconds since 1970. */
   constructor(seed: number | string, start: number) {
@@ -124,6 +124,7 @@ export class SimWorld implements SimNet {
         defer: (run) => {
           world.after(0, guarded(run));
         },
+        hold: (work) => world.hold(work),
       },
       random: seededRandom(this.seed, `${address} ${incarnation}`),
       transport: simTransport(this, address, () => alive),
@@ -155,12 +156,20 @@ export class SimWorld implements SimNet {
     };
   }
 
+  private hold<T>(work: Promise<T>): Promise<T> {
+    this.held++;
+    return work.finally(() => {
+      this.activity++;
+      this.held--;
+    });
+  }
+
   /** Lets promises and immediates run until nothing new comes of them. */
   private async settle(): Promise<void> {
     for (let still = 0; still < STILL_TURNS; ) {
       const before = this.activity;
       await turn();
-      still = this.activity === before ? still + 1 : 0;
+      still = this.activity === before && this.held === 0 ? still + 1 : 0;
     }
   }
 
@@ -180,7 +189,7 @@ export class SimWorld implements SimNet {
     while (this.queue.next() === instant) this.queue.shift()!.run!();
     // One turn for promises is enough where nobody asked the world for anything.
     if (this.activity === before) await turn();
-    else await this.settle();
+    if (this.activity !== before || this.held > 0) await this.settle();
   }
 
   /** Lets time pass until a promise settles, at most `limit` milliseconds of virtual time. */
