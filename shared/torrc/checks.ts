@@ -1,0 +1,192 @@
+/**
+ * Rules that concern more than one option, or the role a process plays (C tor: options_validate_cb,
+ * options_validate_dirauth_schedule, options_validate_dirauth_testing, options_validate_relay_bandwidth).
+ *
+ * @module
+ */
+import type { Options } from './options.js';
+import type { OptionName } from './table.js';
+import type { Role } from './table-types.js';
+
+const second = 1000;
+const minute = 60 * second;
+const day = 24 * 60 * minute;
+
+/** Least bandwidth of a relay (C tor: RELAY_REQUIRED_MIN_BANDWIDTH). */
+const LEAST_BANDWIDTH = 75 * 1024;
+
+/** What a rule looks at. */
+export interface Checked {
+  readonly options: Options;
+  readonly given: ReadonlySet<string>;
+  readonly role: Role | undefined;
+}
+
+/** A rule. `about` tells which lines a complaint points at: the first of them that was given. */
+export interface Rule {
+  readonly about: readonly OptionName[];
+  readonly severity: 'error' | 'warning';
+  /** The complaint, or undefined. */
+  check(checked: Checked): string | undefined;
+}
+
+const error = (about: OptionName[], check: (checked: Checked) => string | false | undefined): Rule => ({
+  about,
+  severity: 'error',
+  check: (checked) => check(checked) || undefined,
+});
+
+const warning = (about: OptionName[], check: (checked: Checked) => string | false | undefined): Rule => ({
+  ...error(about, check),
+  severity: 'warning',
+});
+
+const relays = ({ role }: Checked) => role === 'relay' || role === 'authority';
+const votes = ({ role, options }: Checked) => role === 'authority' || options.V3AuthoritativeDirectory;
+const isLoopback = (host: string | undefined) =>
+  host === undefined || host === '::1' || host === 'localhost' || host.startsWith('127.');
+
+const roleRules: Rule[] = [
+  error(
+    ['DirAuthority'],
+    ({ options, role }) =>
+      role !== undefined &&
+      options.DirAuthority.length === 0 &&
+      'no DirAuthority line: a network has at least one directory authority, and Cepa has none built in',
+  ),
+  error(
+    ['ORPort'],
+    (checked) =>
+      relays(checked) && checked.options.ORPort.length === 0 && `a ${checked.role} needs an ORPort`,
+  ),
+  error(
+    ['DirPort'],
+    ({ options, role }) =>
+      role === 'authority' &&
+      options.DirPort.length === 0 &&
+      'an authority needs a DirPort: relays upload and authorities vote there',
+  ),
+  error(['AuthoritativeDirectory', 'V3AuthoritativeDirectory'], ({ options, given, role }) => {
+    const refused =
+      (given.has('AuthoritativeDirectory') && !options.AuthoritativeDirectory) ||
+      (given.has('V3AuthoritativeDirectory') && !options.V3AuthoritativeDirectory);
+    if (role === 'authority' && refused) return '`cepa authority` cannot run with this at 0';
+    const wanted = options.AuthoritativeDirectory || options.V3AuthoritativeDirectory;
+    return role !== undefined && role !== 'authority' && wanted && 'start an authority with `cepa authority`';
+  }),
+  error(
+    ['ContactInfo'],
+    ({ options, role }) =>
+      role === 'authority' &&
+      options.ContactInfo === undefined &&
+      !options.TestingTorNetwork &&
+      'an authority must set ContactInfo',
+  ),
+  error(
+    ['ClientOnly'],
+    (checked) => relays(checked) && checked.options.ClientOnly && `a ${checked.role} cannot be ClientOnly`,
+  ),
+  warning(
+    ['ContactInfo'],
+    ({ options, role }) =>
+      role === 'relay' &&
+      options.ContactInfo === undefined &&
+      !options.TestingTorNetwork &&
+      'no ContactInfo: nobody can tell the operator when something is wrong with this relay',
+  ),
+];
+
+const bandwidthRules: Rule[] = (
+  [
+    ['BandwidthRate', 'BandwidthBurst'],
+    ['RelayBandwidthRate', 'RelayBandwidthBurst'],
+  ] as const
+).flatMap(([rate, burst]) => [
+  error([burst, rate], ({ options }) => {
+    const both = options[rate] > 0 && options[burst] > 0;
+    return both && options[burst] < options[rate] && `${burst} must be at least ${rate}`;
+  }),
+  error([rate], (checked) => {
+    const value = checked.options[rate];
+    return (
+      relays(checked) &&
+      value > 0 &&
+      value < LEAST_BANDWIDTH &&
+      `${rate} must be at least 75 KBytes on a relay`
+    );
+  }),
+]);
+
+/** Rules of the voting schedule, C tor's to the second, so that mixed authorities can follow one. */
+const scheduleRules: Rule[] = [
+  error(['V3AuthVoteDelay', 'V3AuthDistDelay', 'V3AuthVotingInterval'], (checked) => {
+    const { V3AuthVoteDelay, V3AuthDistDelay, V3AuthVotingInterval } = checked.options;
+    return (
+      votes(checked) &&
+      V3AuthVoteDelay + V3AuthDistDelay >= V3AuthVotingInterval / 2 &&
+      'V3AuthVoteDelay plus V3AuthDistDelay must be less than half of V3AuthVotingInterval'
+    );
+  }),
+  ...(['V3AuthVoteDelay', 'V3AuthDistDelay'] as const).map((name) =>
+    error(
+      [name],
+      (checked) =>
+        votes(checked) && checked.options[name] < 2 * second && `${name} must be 2 seconds or more`,
+    ),
+  ),
+  error(['V3AuthVotingInterval'], (checked) => {
+    const { V3AuthVotingInterval: interval, TestingTorNetwork } = checked.options;
+    const least = TestingTorNetwork ? 10 * second : 5 * minute;
+    if (!votes(checked)) return undefined;
+    if (interval < least) return `V3AuthVotingInterval must be ${least / second} seconds or more`;
+    return interval > day && 'V3AuthVotingInterval must be a day or less';
+  }),
+  warning(['V3AuthVotingInterval'], (checked) => {
+    const interval = checked.options.V3AuthVotingInterval;
+    return (
+      votes(checked) && interval > 0 && day % interval !== 0 && 'V3AuthVotingInterval does not divide a day'
+    );
+  }),
+  error(['TestingV3AuthInitialVotingInterval'], (checked) => {
+    const interval = checked.options.TestingV3AuthInitialVotingInterval;
+    if (!votes(checked)) return undefined;
+    if (interval < 5 * second) return 'TestingV3AuthInitialVotingInterval must be 5 seconds or more';
+    return (30 * minute) % interval !== 0 && 'TestingV3AuthInitialVotingInterval must divide 30 minutes';
+  }),
+  ...(['TestingV3AuthInitialVoteDelay', 'TestingV3AuthInitialDistDelay'] as const).map((name) =>
+    error(
+      [name],
+      (checked) =>
+        votes(checked) && checked.options[name] < 2 * second && `${name} must be 2 seconds or more`,
+    ),
+  ),
+  error(['TestingV3AuthInitialVoteDelay', 'TestingV3AuthInitialDistDelay'], (checked) => {
+    const o = checked.options;
+    const sum = o.TestingV3AuthInitialVoteDelay + o.TestingV3AuthInitialDistDelay;
+    return (
+      votes(checked) &&
+      sum >= o.TestingV3AuthInitialVotingInterval &&
+      'TestingV3AuthInitialVoteDelay plus TestingV3AuthInitialDistDelay must be less than TestingV3AuthInitialVotingInterval'
+    );
+  }),
+  error(['TestingV3AuthVotingStartOffset'], (checked) => {
+    const o = checked.options;
+    const most = Math.min(o.TestingV3AuthInitialVotingInterval, o.V3AuthVotingInterval);
+    return (
+      votes(checked) &&
+      o.TestingV3AuthVotingStartOffset > most &&
+      'TestingV3AuthVotingStartOffset must be less than the voting interval'
+    );
+  }),
+];
+
+const clientRules: Rule[] = (['SocksPort', 'HTTPTunnelPort'] as const).map((name) =>
+  warning([name], ({ options, role }) => {
+    const open = options[name].find((port) => !isLoopback(port.host));
+    if (role !== 'client' || !open || options.SocksPolicy.length > 0) return undefined;
+    return `${name} on ${open.host} lets everybody who can connect there use this client; see SocksPolicy`;
+  }),
+);
+
+/** Every rule. */
+export const RULES: readonly Rule[] = [...roleRules, ...bandwidthRules, ...scheduleRules, ...clientRules];

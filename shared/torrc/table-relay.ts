@@ -1,0 +1,183 @@
+/**
+ * Options of relays (and of authorities, which are relays too).
+ *
+ * @module
+ */
+import { autoBool, bool, integer, itemLines, lines, path, ports, size, time, words } from './kinds.js';
+import type { Options } from './options.js';
+import type { Role, Rows } from './table-types.js';
+
+type RelayOptions =
+  | 'ORPort'
+  | 'DirPort'
+  | 'Address'
+  | 'OutboundBindAddress'
+  | 'ExitRelay'
+  | 'ExitPolicy'
+  | 'ExitPolicyRejectPrivate'
+  | 'IPv6Exit'
+  | 'MyFamily'
+  | 'BandwidthRate'
+  | 'BandwidthBurst'
+  | 'RelayBandwidthRate'
+  | 'RelayBandwidthBurst'
+  | 'MaxAdvertisedBandwidth'
+  | 'DirCache'
+  | 'AssumeReachable'
+  | 'PublishServerDescriptor'
+  | 'ServerDNSResolvConfFile'
+  | 'ServerDNSAllowNonRFC953Hostnames'
+  | 'ExtendAllowPrivateAddresses'
+  | 'ClientRejectInternalAddresses'
+  | 'RefuseUnknownExits'
+  | 'ShutdownWaitLength'
+  | 'NumCPUs'
+  | 'MaxMemInQueues';
+
+const relays: readonly Role[] = ['authority', 'relay'];
+const all: readonly Role[] = ['authority', 'relay', 'client'];
+const ADVERTISING = ['noadvertise', 'nolisten', 'ipv4only', 'ipv6only'];
+
+export const relayRows: Rows<RelayOptions & keyof Options> = {
+  ORPort: {
+    kind: ports(ADVERTISING),
+    default: '0',
+    roles: relays,
+    help: 'Where other relays and clients connect. Flags: NoAdvertise, NoListen, IPv4Only, IPv6Only.',
+  },
+  DirPort: {
+    kind: ports(ADVERTISING),
+    default: '0',
+    roles: relays,
+    help: 'Plain HTTP for directory documents. Only authorities need it; relays serve over the ORPort.',
+  },
+  Address: {
+    kind: lines('ADDRESS'),
+    roles: relays,
+    help: 'The public address, or a name for it; once for IPv4 and once for IPv6. Found out when not given.',
+  },
+  OutboundBindAddress: {
+    kind: lines('ADDRESS'),
+    roles: all,
+    help: 'Source address of outgoing connections; once for each IP version.',
+  },
+  ExitRelay: {
+    kind: autoBool,
+    default: 'auto',
+    roles: relays,
+    help: 'Let streams leave for destinations outside. auto: only when an ExitPolicy is given.',
+  },
+  ExitPolicy: {
+    kind: lines('accept|reject[6] ADDR[/MASK]:PORT[-PORT],…'),
+    roles: relays,
+    help: 'Destinations an exit serves; the first match decides. "private" and "*" stand for addresses.',
+  },
+  ExitPolicyRejectPrivate: {
+    kind: bool,
+    default: '1',
+    testing: '0',
+    roles: relays,
+    help: 'Refuse private networks, and this relay itself, before the ExitPolicy is looked at.',
+  },
+  IPv6Exit: { kind: bool, default: '0', roles: relays, help: 'Let streams leave over IPv6.' },
+  MyFamily: {
+    kind: itemLines('FINGERPRINT,…'),
+    roles: relays,
+    help: 'Other relays of the same operator; clients use one of a family per circuit. Every one lists the others.',
+  },
+  BandwidthRate: {
+    kind: size,
+    default: '1 GB',
+    roles: all,
+    help: 'Bytes a second, each way, in the long run.',
+  },
+  BandwidthBurst: {
+    kind: size,
+    default: '1 GB',
+    roles: all,
+    help: 'Bytes that may go at once after a quiet time.',
+  },
+  RelayBandwidthRate: {
+    kind: size,
+    default: '0',
+    roles: relays,
+    help: 'As BandwidthRate, for what is relayed for others. 0: no limit of its own.',
+  },
+  RelayBandwidthBurst: {
+    kind: size,
+    default: '0',
+    roles: relays,
+    help: 'As BandwidthBurst, for what is relayed for others. 0: no limit of its own.',
+  },
+  MaxAdvertisedBandwidth: {
+    kind: size,
+    default: '1 GB',
+    roles: relays,
+    help: 'The most bandwidth the descriptor claims, to draw fewer clients.',
+  },
+  DirCache: { kind: bool, default: '1', roles: relays, help: 'Keep and serve directory documents.' },
+  AssumeReachable: {
+    kind: bool,
+    default: '0',
+    roles: relays,
+    help: 'Publish without testing the ORPort from outside first.',
+  },
+  PublishServerDescriptor: {
+    kind: words(
+      { '0': false, '1': true, v3: true },
+      { bridge: 'is not served: Cepa has no bridge authority to publish to' },
+    ),
+    default: '1',
+    roles: relays,
+    help: 'Upload the descriptor to the authorities.',
+  },
+  ServerDNSResolvConfFile: {
+    kind: path,
+    roles: relays,
+    help: 'Nameservers for exit streams, in resolv.conf format; "nameserver ADDRESS[:PORT]". Default: the system resolver.',
+  },
+  ServerDNSAllowNonRFC953Hostnames: {
+    kind: bool,
+    default: '0',
+    roles: relays,
+    help: 'Resolve names with characters that host names do not have.',
+  },
+  ExtendAllowPrivateAddresses: {
+    kind: bool,
+    default: '0',
+    testing: '1',
+    roles: relays,
+    help: 'Extend circuits to relays at private addresses.',
+  },
+  ClientRejectInternalAddresses: {
+    kind: bool,
+    default: '1',
+    testing: '0',
+    roles: ['client'],
+    help: 'Refuse to ask exits for private addresses.',
+  },
+  RefuseUnknownExits: {
+    kind: autoBool,
+    default: 'auto',
+    roles: relays,
+    help: 'Refuse exit streams of clients that use this relay as their only hop. auto: as the consensus says.',
+  },
+  ShutdownWaitLength: {
+    kind: time,
+    default: '30 seconds',
+    roles: relays,
+    help: 'After the first SIGTERM or SIGINT, finish what runs for so long.',
+  },
+  NumCPUs: {
+    kind: integer(0, 128),
+    default: '0',
+    roles: relays,
+    help: 'Threads for handshakes. 0: as many as cores.',
+  },
+  MaxMemInQueues: {
+    kind: size,
+    default: '0',
+    roles: relays,
+    help: 'Memory for queues; past it the circuits with the oldest cells die first. 0: from the memory there is.',
+  },
+};
