@@ -1,0 +1,185 @@
+/**
+ * The X.509 certificates of links: the one TLS shows, and the one that carries the RSA identity in CERTS (type 2).
+ *
+ * Neither is checked by way of X.509 names or chains: what a link proves is in the ed25519 certificates. They are made
+ * to look like any small site's, as C tor makes its own [tor_tls_context_init_certificates].
+ *
+ * @module
+ */
+import { generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
+import { DecodeError, ProtocolError } from '../bytes/errors.js';
+import { toBase32 } from '../bytes/text.js';
+import type { Clock, Random, TlsIdentity } from '../runtime/types.js';
+import {
+  derBits,
+  derExplicit,
+  derInteger,
+  derNull,
+  derOid,
+  derSequence,
+  derSet,
+  derTime,
+  derUtf8,
+} from './der.js';
+import { RELAY_RSA_BITS, type RsaKey, type RsaPublicKey, rsaPublic } from './rsa.js';
+
+const DAY = 86_400_000;
+/** How long the RSA identity certificate lasts, as C tor's. */
+const ID_CERT_LIFETIME = 365 * DAY;
+/** How far a peer's clock may be off when the validity of its identity certificate is looked at [x509.h]. */
+const PAST_SLOP = 2 * DAY;
+const FUTURE_SLOP = 30 * DAY;
+/** Longest X.509 that is looked at; C tor's own have some 600 bytes. */
+const MAX_X509 = 4096;
+
+const COMMON_NAME = '2.5.4.3';
+const ECDSA_SHA256 = derSequence(derOid('1.2.840.10045.4.3.2'));
+const RSA_SHA256 = derSequence(derOid('1.2.840.113549.1.1.11'), derNull());
+
+interface CertInput {
+  readonly subject: string;
+  readonly issuer: string;
+  readonly serial: Uint8Array;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** DER of the SubjectPublicKeyInfo. */
+  readonly spki: Uint8Array;
+  readonly algorithm: Uint8Array;
+  readonly signer: KeyObject;
+}
+
+const nameOf = (commonName: string) =>
+  derSequence(derSet(derSequence(derOid(COMMON_NAME), derUtf8(commonName))));
+
+/** RFC 5280 4.1, version 3, without extensions. */
+function makeX509(input: CertInput): Uint8Array {
+  const tbs = derSequence(
+    derExplicit(0, derInteger(Uint8Array.of(2))),
+    derInteger(input.serial),
+    input.algorithm,
+    nameOf(input.issuer),
+    derSequence(derTime(input.notBefore), derTime(input.notAfter)),
+    nameOf(input.subject),
+    input.spki,
+  );
+  const signature = sign('sha256', tbs, input.signer);
+  return derSequence(tbs, input.algorithm, derBits(signature));
+}
+
+/** `www.`, 8 to 20 letters and digits, a top-level domain. */
+function hostName(random: Random, domain: string): string {
+  const length = 8 + random.below(13);
+  return `www.${toBase32(random.bytes(13)).slice(0, length)}.${domain}`;
+}
+
+/** A positive serial number of 8 bytes, as OpenSSL makes. */
+function serialNumber(random: Random): Uint8Array {
+  const serial = random.bytes(8);
+  serial[0]! &= 0x7f;
+  return serial;
+}
+
+/** Valid from a midnight some days ago, so that the start does not tell when the relay was started. */
+function validity(random: Random, now: number, lifetime: number) {
+  const age = DAY + random.below(lifetime - 3 * DAY);
+  const notBefore = Math.floor((now - age) / DAY) * DAY;
+  return { notBefore, notAfter: notBefore + lifetime - 1000 };
+}
+
+/** A fresh P-256 key and a certificate for it, for TLS servers. Valid for at least a day from now. */
+export async function makeTlsIdentity(random: Random, clock: Clock): Promise<TlsIdentity> {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const lifetime = (60 + random.below(305)) * DAY;
+  const certDer = makeX509({
+    subject: hostName(random, 'net'),
+    issuer: hostName(random, 'com'),
+    serial: serialNumber(random),
+    ...validity(random, clock.now(), lifetime),
+    spki: publicKey.export({ format: 'der', type: 'spki' }),
+    algorithm: ECDSA_SHA256,
+    signer: privateKey,
+  });
+  return {
+    certDer,
+    certPem: pemOf('CERTIFICATE', certDer),
+    keyPem: privateKey.export({ format: 'pem', type: 'pkcs8' }) as string,
+  };
+}
+
+function pemOf(label: string, der: Uint8Array): string {
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+}
+
+/** RSAPublicKey (PKCS1) as a SubjectPublicKeyInfo. */
+const rsaSpki = (pkcs1: Uint8Array) =>
+  derSequence(derSequence(derOid('1.2.840.113549.1.1.1'), derNull()), derBits(pkcs1));
+
+/** The self-signed certificate of an RSA identity, DER: CERTS type 2. */
+export async function makeRsaIdCert(rsa: RsaKey, random: Random, clock: Clock): Promise<Uint8Array> {
+  const name = hostName(random, 'com');
+  return makeX509({
+    subject: name,
+    issuer: name,
+    serial: serialNumber(random),
+    ...validity(random, clock.now(), ID_CERT_LIFETIME),
+    spki: rsaSpki(rsa.publicDer),
+    algorithm: RSA_SHA256,
+    signer: rsa.keyObject,
+  });
+}
+
+function readX509(der: Uint8Array, field: string): X509Certificate {
+  if (der.length > MAX_X509) throw new DecodeError(field, `${der.length} bytes are too many`);
+  let cert: X509Certificate;
+  try {
+    cert = new X509Certificate(Buffer.from(der));
+  } catch (cause) {
+    throw new DecodeError(field, 'not an X.509 certificate', { cause });
+  }
+  if (cert.raw.length !== der.length) throw new DecodeError(field, 'bytes after the certificate');
+  return cert;
+}
+
+function rsaKeyOf(cert: X509Certificate, field: string): Uint8Array {
+  try {
+    const key = cert.publicKey;
+    if (key.asymmetricKeyType === 'rsa') return new Uint8Array(key.export({ format: 'der', type: 'pkcs1' }));
+  } catch (cause) {
+    throw new DecodeError(field, 'the key is not readable', { cause });
+  }
+  throw new DecodeError(field, 'the key is not RSA');
+}
+
+/** The RSA key (PKCS1 DER) that an X.509 certificate carries. Throws DecodeError. */
+export const rsaKeyOfX509 = (der: Uint8Array, field = 'X.509 certificate'): Uint8Array =>
+  rsaKeyOf(readX509(der, field), field);
+
+/**
+ * Checks a peer's RSA identity certificate (CERTS type 2) as C tor does [tor_tls_cert_is_valid]: signed by its own key,
+ * RSA with 1024 bits, within its dates give or take two days before and thirty after. Returns the key.
+ * Throws DecodeError or ProtocolError.
+ */
+export function checkRsaIdCert(der: Uint8Array, now: number): RsaPublicKey {
+  const field = 'CERTS.rsa_id';
+  const cert = readX509(der, field);
+  const key = rsaPublic(rsaKeyOf(cert, field), field);
+  if (key.bits !== RELAY_RSA_BITS)
+    throw new ProtocolError(`${field}: the key has ${key.bits} bits, not ${RELAY_RSA_BITS}`);
+  if (!verifies(cert)) throw new ProtocolError(`${field}: not signed by its own key`);
+  const [from, to] = [Date.parse(cert.validFrom), Date.parse(cert.validTo)];
+  if (!(from - FUTURE_SLOP <= now)) throw new ProtocolError(`${field}: not valid before ${cert.validFrom}`);
+  if (!(now <= to + PAST_SLOP)) throw new ProtocolError(`${field}: expired at ${cert.validTo}`);
+  return key;
+}
+
+function verifies(cert: X509Certificate): boolean {
+  try {
+    return cert.verify(cert.publicKey);
+  } catch {
+    return false;
+  }
+}
