@@ -27,6 +27,8 @@ export interface ServerDescriptor {
   readonly id: RelayId;
   readonly rsaId: Uint8Array;
   readonly ed25519Id: Uint8Array;
+  /** DER (PKCS1) of the RSA identity key. */
+  readonly signingKey: Uint8Array;
   readonly platform: string | undefined;
   readonly published: number;
   /** Bytes per second: rate, burst, observed. */
@@ -105,6 +107,8 @@ export interface RouterStatus {
   readonly unmeasured: boolean;
   /** `w Measured=` of votes. */
   readonly measured: number | undefined;
+  /** `w MeasuredButAuthority=` of votes: recorded, never used. */
+  readonly measuredButAuthority: number | undefined;
   /** `p` of the ns flavour and votes. */
   readonly policy: PortSummary | undefined;
   /** Microdescriptor digest (`m` of the microdesc flavour), base64 without padding. */
@@ -181,6 +185,8 @@ export interface Vote extends NetworkStatusHead {
   readonly consensusMethods: readonly number[];
   readonly flagThresholds: ReadonlyMap<string, string>;
   readonly authority: AuthorityEntry;
+  /** Hex digest of an identity key the authority used before. */
+  readonly legacyDirKey: RelayId | undefined;
   readonly certificate: AuthorityCertificate;
   readonly sharedRandParticipate: boolean;
   readonly sharedRandCommits: readonly SharedRandomCommit[];
