@@ -14,7 +14,7 @@ import type { Log } from '../shared/log/types.js';
 import { CircuitEnd } from '../shared/onion/circuit-end.js';
 import { tor1Relay } from '../shared/onion/tor1.js';
 import type { IncomingStream, RelayLayer } from '../shared/onion/types.js';
-import type { Clock } from '../shared/runtime/types.js';
+import type { Clock, Random } from '../shared/runtime/types.js';
 import { dialFailureReason, type ExtendRules, parseExtend } from './extend.js';
 import type { Answered } from './handshakes.js';
 
@@ -24,6 +24,7 @@ const MAX_RELAY_EARLY = 8;
 /** What circuits need of their relay. */
 export interface CircuitHost {
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   readonly channels: Pick<ChannelManager, 'get'>;
   readonly extendRules: ExtendRules;
@@ -95,6 +96,7 @@ export class RelayCircuit implements LegHandler {
     const layer = this.layer;
     this.end = new CircuitEnd({
       clock: this.host.clock,
+      random: this.host.random,
       seal: (batch) => layer.sealBackward(batch),
       sealTag: (i) => layer.sealTag(i),
       leg: () => this.previous,
@@ -118,8 +120,14 @@ export class RelayCircuit implements LegHandler {
   }
 
   private forward(batch: CellBatch): void {
-    if (!this.layer) return this.violation('relay cell before the handshake was answered');
-    if (!this.allowEarly(batch)) return this.violation('too many RELAY_EARLY cells');
+    if (!this.layer) {
+      this.violation('relay cell before the handshake was answered');
+      return;
+    }
+    if (!this.allowEarly(batch)) {
+      this.violation('too many RELAY_EARLY cells');
+      return;
+    }
     const count = this.layer.openForward(batch, mine);
     if (count < batch.n && !this.passOn(batch, count)) return;
     if (count === 0) return;
@@ -167,7 +175,10 @@ export class RelayCircuit implements LegHandler {
 
   private backward(batch: CellBatch): void {
     for (let i = 0; i < batch.n; i++)
-      if (batch.buf[batch.at[i]! - 1] === Command.RELAY_EARLY) return this.violation('inbound RELAY_EARLY');
+      if (batch.buf[batch.at[i]! - 1] === Command.RELAY_EARLY) {
+        this.violation('inbound RELAY_EARLY');
+        return;
+      }
     this.layer!.wrapBackward(batch);
     this.sent(this.previous.send(batch, 0, batch.n));
   }
@@ -188,9 +199,15 @@ export class RelayCircuit implements LegHandler {
   }
 
   private extend(data: Uint8Array): void {
-    if (this.onward.is !== 'end') return this.violation('EXTEND2 on a circuit that goes on already');
+    if (this.onward.is !== 'end') {
+      this.violation('EXTEND2 on a circuit that goes on already');
+      return;
+    }
     const parsed = parseExtend(data, this.previous.channel.peer, this.host.extendRules);
-    if ('refused' in parsed) return this.violation(parsed.refused);
+    if ('refused' in parsed) {
+      this.violation(parsed.refused);
+      return;
+    }
     const dialling: Onward = { is: 'dialling' };
     this.onward = dialling;
     this.host.channels.get(parsed.target).then(
@@ -214,7 +231,8 @@ export class RelayCircuit implements LegHandler {
       leg = channel.openLeg(this);
     } catch (error) {
       this.host.log.info('no circuit id for an extended circuit', { error: String(error) });
-      return this.close(DestroyReason.RESOURCELIMIT);
+      this.close(DestroyReason.RESOURCELIMIT);
+      return;
     }
     this.onward = { is: 'creating', leg };
     leg.control(Command.CREATE2, CREATE2.encode({ type, data }));
@@ -222,7 +240,10 @@ export class RelayCircuit implements LegHandler {
 
   private truncate(data: Uint8Array): void {
     if ('leg' in this.onward) {
-      if (data.length === 0) return this.violation('TRUNCATE without a reason');
+      if (data.length === 0) {
+        this.violation('TRUNCATE without a reason');
+        return;
+      }
       this.onward.leg.destroy(data[0]!);
     }
     this.onward = END;
@@ -233,13 +254,16 @@ export class RelayCircuit implements LegHandler {
 
   control(leg: Leg, command: number, body: Uint8Array): void {
     if (this.dead) return;
-    if (leg === this.previous || this.onward.is !== 'creating' || command !== Command.CREATED2)
-      return this.violation(`cell ${command} has no place here`);
+    if (leg === this.previous || this.onward.is !== 'creating' || command !== Command.CREATED2) {
+      this.violation(`cell ${command} has no place here`);
+      return;
+    }
     let data: Uint8Array;
     try {
       data = CREATED2.decode(body).data;
     } catch (error) {
-      return this.violation(String(error));
+      this.violation(String(error));
+      return;
     }
     this.onward = { is: 'extended', leg };
     this.end?.send(RelayCommand.EXTENDED2, 0, EXTENDED2.encode({ data }));

@@ -86,7 +86,10 @@ export class ExitStream {
 
   /** The connection is there: answers CONNECTED with `body` and joins the two. */
   connected(conn: Conn, body: Uint8Array): void {
-    if (this.over) return conn.destroy();
+    if (this.over) {
+      conn.destroy();
+      return;
+    }
     this.conn = conn;
     this.stream.accept(body);
     conn.start({
@@ -120,7 +123,10 @@ export class ExitStream {
    */
   private clientEnded(reason: number): void {
     if (this.over) return;
-    if (reason !== EndReason.DONE || this.serverDone) return this.finish();
+    if (reason !== EndReason.DONE || this.serverDone) {
+      this.finish();
+      return;
+    }
     this.clientDone = true;
     if (this.conn) this.endServerSide(this.conn);
   }

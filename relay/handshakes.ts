@@ -9,11 +9,10 @@ import { Command, HandshakeType } from '../shared/cell/commands.js';
 import { decodeClientParams, encodeServerParams } from '../shared/crypto/circuitExtensions.js';
 import { answerFast, answerNtor, answerNtorV3 } from '../shared/crypto/handshake.js';
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
-import { type FlowControl, windowFlow } from '../shared/onion/flow.js';
+import { type ConsensusParam, type FlowControl, windowFlow } from '../shared/onion/flow.js';
 import type { HopKeys } from '../shared/onion/types.js';
 import { vegasFlow } from '../shared/onion/vegas.js';
 import type { Clock, Random } from '../shared/runtime/types.js';
-import type { Param } from './network.js';
 
 /** A handshake done: the layer's keys and the flow control that was agreed. */
 export interface Answered {
@@ -32,7 +31,7 @@ export interface HandshakeEnv {
   readonly clock: Clock;
   readonly random: Random;
   readonly keys: RelayKeys;
-  readonly param: Param;
+  readonly param: ConsensusParam;
 }
 
 /** Whether a create cell's handshake waits in the queue (public-key work) or is answered at once. */
@@ -51,7 +50,7 @@ const answerers: Record<number, (data: Uint8Array, env: HandshakeEnv) => Answer>
 export function answerCreate(command: number, body: Uint8Array, env: HandshakeEnv): Answer {
   if (command === Command.CREATE_FAST) {
     const { reply, keys } = answerFast(CREATE_FAST.decode(body).x, env.random);
-    return { command: Command.CREATED_FAST, body: reply, keys, flow: windowFlow() };
+    return { command: Command.CREATED_FAST, body: reply, keys, flow: windows(env, true) };
   }
   if (command !== Command.CREATE2) throw new ProtocolError(`create cell with command ${command}`);
   const { type, data } = CREATE2.decode(body);
@@ -62,9 +61,18 @@ export function answerCreate(command: number, body: Uint8Array, env: HandshakeEn
 
 const created2 = (data: Uint8Array) => ({ command: Command.CREATED2, body: CREATED2.encode({ data }) });
 
-function answerPlain(data: Uint8Array, { keys: relay, random }: HandshakeEnv): Answer {
-  const { reply, keys } = answerNtor(data, { rsaId: relay.rsaId, keys: relay.ntor.onionKeys }, random);
-  return { ...created2(reply), keys, flow: windowFlow() };
+/** The fixed windows, by the consensus. */
+const windows = ({ param }: HandshakeEnv, fast = false): FlowControl =>
+  windowFlow({
+    fast,
+    window: param('circwindow', 1000, 100, 1000),
+    acceptVersion: param('sendme_accept_min_version', 0, 0, 255),
+  });
+
+function answerPlain(data: Uint8Array, env: HandshakeEnv): Answer {
+  const identity = { rsaId: env.keys.rsaId, keys: env.keys.ntor.onionKeys };
+  const { reply, keys } = answerNtor(data, identity, env.random);
+  return { ...created2(reply), keys, flow: windows(env) };
 }
 
 function answerWithMessage(data: Uint8Array, env: HandshakeEnv): Answer {
@@ -76,7 +84,7 @@ function answerWithMessage(data: Uint8Array, env: HandshakeEnv): Answer {
     return agreed.message;
   };
   const { reply, keys } = answerNtorV3(data, identity, respond, env.random);
-  return { ...created2(reply), keys, flow: flow ?? windowFlow() };
+  return { ...created2(reply), keys, flow: flow ?? windows(env) };
 }
 
 /** Reads the client's requests and grants what there is. What cannot be granted must fail (prop346). */
@@ -85,7 +93,7 @@ function agree(message: Uint8Array, env: HandshakeEnv): { message: Uint8Array; f
   if (wanted.subprotocols.length > 0)
     throw new ProtocolError('ntor-v3 asks for a subprotocol this relay does not speak');
   const enabled = env.param('cc_alg', 2, 0, 2) === 2;
-  if (!wanted.congestionControl || !enabled) return { message: encodeServerParams({}), flow: windowFlow() };
+  if (!wanted.congestionControl || !enabled) return { message: encodeServerParams({}), flow: windows(env) };
   const sendmeInc = env.param('cc_sendme_inc', 31, 1, 254);
   return {
     message: encodeServerParams({ sendmeInc }),

@@ -5,9 +5,7 @@
  */
 import { canonicalHost } from '../shared/cell/addresses.js';
 import type { Consensus, RelayId } from '../shared/netdoc/types.js';
-
-/** A consensus parameter: its value clamped to [min, max], or the fallback when it has none (param-spec). */
-export type Param = (name: string, fallback: number, min: number, max: number) => number;
+import type { ConsensusParam } from '../shared/onion/flow.js';
 
 /** Where the documents come from: the directory cache. */
 export interface NetworkSource {
@@ -44,7 +42,7 @@ export class Network {
     return consensus;
   }
 
-  readonly param: Param = (name, fallback, min, max) => {
+  readonly param: ConsensusParam = (name, fallback, min, max) => {
     const value = this.refresh()?.params.get(name);
     return value === undefined ? fallback : Math.min(max, Math.max(min, value));
   };

@@ -37,15 +37,23 @@ const dirPeerOf = (from: Channel): DirPeer =>
 
 /** Serves one stream of the client behind `from`. */
 export function serveStream(stream: IncomingStream, from: Channel, services: StreamServices): void {
-  if (services.hibernating()) return stream.abort(EndReason.HIBERNATING);
+  if (services.hibernating()) {
+    stream.abort(EndReason.HIBERNATING);
+    return;
+  }
   switch (stream.command) {
     case RelayCommand.BEGIN:
-      return services.exit.begin(stream, from);
+      services.exit.begin(stream, from);
+      return;
     case RelayCommand.BEGIN_DIR: {
       const server = services.dirServer();
-      if (!server) return stream.abort(EndReason.NOTDIRECTORY);
+      if (!server) {
+        stream.abort(EndReason.NOTDIRECTORY);
+        return;
+      }
       stream.accept(NOTHING);
-      return server.serveStream(stream, dirPeerOf(from));
+      server.serveStream(stream, dirPeerOf(from));
+      return;
     }
     case RelayCommand.RESOLVE:
       answerResolve(stream.request, services.names, services.resolver).then((body) => {
@@ -53,6 +61,7 @@ export function serveStream(stream: IncomingStream, from: Channel, services: Str
       });
       return;
     default:
-      return stream.abort(EndReason.TORPROTOCOL);
+      stream.abort(EndReason.TORPROTOCOL);
+      return;
   }
 }

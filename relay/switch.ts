@@ -48,6 +48,7 @@ export class CircuitSwitch implements ChannelHandler {
     }));
     this.host = {
       clock: env.clock,
+      random: env.random,
       log: env.log,
       channels: env.channels,
       extendRules: env.extendRules,
@@ -58,12 +59,21 @@ export class CircuitSwitch implements ChannelHandler {
 
   create(leg: Leg, command: number, body: Uint8Array): void {
     this.count(command, body);
-    if (this.env.hibernating()) return this.refuse(leg, DestroyReason.HIBERNATING);
-    if (command === Command.CREATE) return this.refuse(leg, DestroyReason.PROTOCOL);
+    if (this.env.hibernating()) {
+      this.refuse(leg, DestroyReason.HIBERNATING);
+      return;
+    }
+    if (command === Command.CREATE) {
+      this.refuse(leg, DestroyReason.PROTOCOL);
+      return;
+    }
     const circuit = new RelayCircuit(leg, this.host);
     this.circuits.add(circuit);
     this.created++;
-    if (isCheap(command)) return this.answer(circuit, command, body);
+    if (isCheap(command)) {
+      this.answer(circuit, command, body);
+      return;
+    }
     const copy = body.slice();
     const onionskin = {
       answer: () => {

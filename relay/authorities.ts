@@ -1,0 +1,73 @@
+/**
+ * The configured authorities as places to ask over their DirPort.
+ *
+ * @module
+ */
+import { DirFetchError, fetchOverConn } from '../shared/dir/fetch.js';
+import type { DirRequest, DirResponse } from '../shared/dir/types.js';
+import type { RelayId } from '../shared/netdoc/types.js';
+import type { Clock, NetAddress, Random, Resolver, Transport } from '../shared/runtime/types.js';
+import type { DirAuthorityOption } from '../shared/torrc/options.js';
+import { familyOf } from './addresses.js';
+
+/** What asking needs. */
+export interface AuthoritiesEnv {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly resolver: Resolver;
+  /** Source address of connections. */
+  readonly localHost: string | undefined;
+  /** Milliseconds for one exchange. */
+  readonly timeout: number;
+  /** What an authority says our address is (`X-Your-Address-Is`). */
+  readonly addressSeen?: (host: string) => void;
+}
+
+/** The authorities of the configuration. */
+export class Authorities {
+  readonly all: readonly DirAuthorityOption[];
+  private readonly env: AuthoritiesEnv;
+
+  constructor(all: readonly DirAuthorityOption[], env: AuthoritiesEnv) {
+    this.all = all;
+    this.env = env;
+  }
+
+  /** v3idents: whose signatures count. */
+  get identities(): RelayId[] {
+    return this.all.map((authority) => authority.v3Ident).filter((ident) => ident !== undefined);
+  }
+
+  /** One of them other than this relay itself, by chance; undefined when there is none. */
+  pick(self: RelayId): DirAuthorityOption | undefined {
+    const others = this.all.filter((authority) => authority.fingerprint !== self);
+    return others[this.env.random.below(others.length)];
+  }
+
+  /** Sends one request to an authority. Rejects with DirFetchError when there is no answer. */
+  async ask(authority: DirAuthorityOption, request: DirRequest, maxBody?: number): Promise<DirResponse> {
+    const { clock, timeout, transport, localHost, addressSeen } = this.env;
+    const address = await this.locate(authority);
+    const response = await fetchOverConn(transport, address, request, {
+      clock,
+      timeout,
+      ...(maxBody !== undefined && { maxBody }),
+      ...(localHost !== undefined && { localHost }),
+    });
+    const seen = response.headers['x-your-address-is'];
+    if (seen !== undefined && familyOf(seen)) addressSeen?.(seen);
+    return response;
+  }
+
+  private async locate(authority: DirAuthorityOption): Promise<NetAddress> {
+    const port = authority.dirPort;
+    if (familyOf(authority.address)) return { host: authority.address, port };
+    const found = await this.env.resolver.resolve(authority.address).catch((cause: unknown) => {
+      throw new DirFetchError(`the address of authority ${authority.nickname} does not resolve`, { cause });
+    });
+    const best = found.find((record) => record.family === 4) ?? found[0];
+    if (!best) throw new DirFetchError(`authority ${authority.nickname} has no address`);
+    return { host: best.address, port };
+  }
+}

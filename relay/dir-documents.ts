@@ -1,0 +1,108 @@
+/**
+ * Fetches the documents that a consensus names and the cache lacks, in batches (dir-spec 4.4, 4.5).
+ *
+ * @module
+ */
+import { toHex } from '../shared/bytes/text.js';
+import type { DirCache } from '../shared/dir/cache.js';
+import type { Log } from '../shared/log/types.js';
+import { parseExtraInfos } from '../shared/netdoc/extra-info.js';
+import { parseMicrodescriptors } from '../shared/netdoc/microdesc.js';
+import { parseServerDescriptors } from '../shared/netdoc/server-descriptor.js';
+import type { RelayId } from '../shared/netdoc/types.js';
+import type { Clock } from '../shared/runtime/types.js';
+import type { Authorities } from './authorities.js';
+
+/** Documents asked for in one request: digests of 40 digits stay well under any limit on a request line. */
+const BATCH = 90;
+/** Decompressed bytes of one answer. */
+const MAX_BODY = 8 * 1024 * 1024;
+
+/** What fetching needs. */
+export interface DocumentsEnv {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly cache: DirCache;
+  readonly authorities: Authorities;
+  readonly self: RelayId;
+  readonly isCache: boolean;
+}
+
+/** One kind of document. */
+interface Kind {
+  readonly name: string;
+  /** Digests that are wanted. */
+  missing(): string[];
+  path(digests: readonly string[]): string;
+  /** Puts what came into the cache; gives what was wrong. */
+  take(text: string): readonly Error[];
+}
+
+function kindsOf({ cache, clock, isCache }: DocumentsEnv): Kind[] {
+  const micro = cache.consensus('microdesc');
+  const ns = cache.consensus('ns');
+  const microdescs: Kind = {
+    name: 'microdescriptors',
+    missing: () => (micro ? cache.missingMicrodescs(micro) : []),
+    path: (digests) => `/tor/micro/d/${digests.join('-')}.z`,
+    take(text) {
+      const { documents, errors } = parseMicrodescriptors(text);
+      for (const document of documents) cache.addMicrodesc(document, clock.now());
+      return errors;
+    },
+  };
+  const descriptors: Kind = {
+    name: 'server descriptors',
+    missing: () => (ns ? cache.missingDescriptors(ns) : []),
+    path: (digests) => `/tor/server/d/${digests.join('+')}.z`,
+    take(text) {
+      const { documents, errors } = parseServerDescriptors(text);
+      for (const document of documents) cache.addDescriptor(document);
+      return errors;
+    },
+  };
+  const extraInfos: Kind = {
+    name: 'extra-info documents',
+    missing: () => missingExtraInfos(cache),
+    path: (digests) => `/tor/extra/d/${digests.join('+')}.z`,
+    take(text) {
+      const { documents, errors } = parseExtraInfos(text);
+      for (const document of documents) cache.addExtraInfo(document);
+      return errors;
+    },
+  };
+  return isCache ? [microdescs, descriptors, extraInfos] : [microdescs];
+}
+
+/** Extra-infos of the descriptors that the ns consensus lists. */
+function missingExtraInfos(cache: DirCache): string[] {
+  const missing: string[] = [];
+  for (const { digest } of cache.consensus('ns')?.routers ?? []) {
+    const named = digest && cache.descriptor(toHex(digest))?.extraInfoDigest;
+    const name = named && toHex(named.sha1);
+    if (name && !cache.extraInfo(name)) missing.push(name);
+  }
+  return missing;
+}
+
+/** Fetches what is missing of every kind. True when nothing is missing any more. */
+export async function fetchDocuments(env: DocumentsEnv): Promise<boolean> {
+  let complete = true;
+  for (const kind of kindsOf(env)) complete = (await fetchKind(kind, env)) && complete;
+  return complete;
+}
+
+async function fetchKind(kind: Kind, env: DocumentsEnv): Promise<boolean> {
+  const wanted = kind.missing();
+  for (let from = 0; from < wanted.length; from += BATCH) {
+    const authority = env.authorities.pick(env.self);
+    if (!authority) return false;
+    const path = kind.path(wanted.slice(from, from + BATCH));
+    const response = await env.authorities.ask(authority, { method: 'GET', path }, MAX_BODY);
+    // 404: this authority has none of them; another may.
+    if (response.status !== 200) continue;
+    for (const error of kind.take(Buffer.from(response.body).toString('latin1')))
+      env.log.info(`a bad document among ${kind.name}`, { error: error.message });
+  }
+  return kind.missing().length === 0;
+}
