@@ -54,6 +54,7 @@ function statusOf(sketch: RelaySketch, n: number): RouterStatus {
     bandwidth: sketch.bandwidth ?? 1000,
     unmeasured: false,
     measured: undefined,
+    measuredButAuthority: false,
     policy: undefined,
     microdescDigest: `m${n}`,
     ed25519Id: undefined,

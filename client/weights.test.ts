@@ -84,10 +84,8 @@ test('what fits only by search is found; weight zero only when nothing else fits
     undefined,
   );
   const even = new WeightedList(['a', 'b'], new Float64Array(2));
-  t.deepEqual(
-    new Set(Array.from({ length: 50 }, () => even.choose(random, () => true))),
-    new Set(['a', 'b']),
-  );
+  const drawn = Array.from({ length: 50 }, () => even.choose(random, () => true));
+  t.true(drawn.includes('a') && drawn.includes('b'));
   t.is(
     new WeightedList([], new Float64Array(0)).choose(random, () => true),
     undefined,
