@@ -166,6 +166,7 @@ export function tallyRouter(router: CollatedRouter, tally: RouterTally): RouterS
     protocols: entries.find((e) => e.protocols.toString() === protocols)!.protocols,
     ...chooseBandwidth(entries, tally),
     measured: undefined,
+    measuredButAuthority: undefined,
     policy: choosePolicy(winner, entries),
     microdescDigest: microdesc?.value,
     ed25519Id: undefined,
