@@ -3,13 +3,15 @@
  *
  * @module
  */
+import { DecodeError } from '../shared/bytes/errors.js';
 import { toHex } from '../shared/bytes/text.js';
 import type { DirCache } from '../shared/dir/cache.js';
 import type { Log } from '../shared/log/types.js';
-import { parseExtraInfos } from '../shared/netdoc/extra-info.js';
+import { checkExtraInfo, parseExtraInfos } from '../shared/netdoc/extra-info.js';
 import { parseMicrodescriptors } from '../shared/netdoc/microdesc.js';
 import { parseServerDescriptors } from '../shared/netdoc/server-descriptor.js';
-import type { RelayId } from '../shared/netdoc/types.js';
+import type { FailedDocument } from '../shared/netdoc/split.js';
+import type { ExtraInfo, RelayId } from '../shared/netdoc/types.js';
 import type { Clock } from '../shared/runtime/types.js';
 import type { Authorities } from './authorities.js';
 
@@ -35,7 +37,7 @@ interface Kind {
   missing(): string[];
   path(digests: readonly string[]): string;
   /** Puts what came into the cache; gives what was wrong. */
-  take(text: string): readonly Error[];
+  take(text: string): readonly FailedDocument[];
 }
 
 function kindsOf({ cache, clock, isCache }: DocumentsEnv): Kind[] {
@@ -67,11 +69,24 @@ function kindsOf({ cache, clock, isCache }: DocumentsEnv): Kind[] {
     path: (digests) => `/tor/extra/d/${digests.join('+')}.z`,
     take(text) {
       const { documents, errors } = parseExtraInfos(text);
-      for (const document of documents) cache.addExtraInfo(document);
-      return errors;
+      return [...errors, ...documents.flatMap((document) => takeExtraInfo(document, cache))];
     },
   };
   return isCache ? [microdescs, descriptors, extraInfos] : [microdescs];
+}
+
+/** Only what the relay's own descriptor names is kept. */
+function takeExtraInfo(document: ExtraInfo, cache: DirCache): FailedDocument[] {
+  try {
+    const descriptor = cache.descriptorOf(document.id);
+    if (!descriptor) return [];
+    checkExtraInfo(document, descriptor);
+    cache.addExtraInfo(document);
+    return [];
+  } catch (error) {
+    if (error instanceof DecodeError) return [{ error, text: document.text }];
+    throw error;
+  }
 }
 
 /** Extra-infos of the descriptors that the ns consensus lists. */
@@ -101,7 +116,7 @@ async function fetchKind(kind: Kind, env: DocumentsEnv): Promise<boolean> {
     const response = await env.authorities.ask(authority, { method: 'GET', path }, MAX_BODY);
     // 404: this authority has none of them; another may.
     if (response.status !== 200) continue;
-    for (const error of kind.take(Buffer.from(response.body).toString('latin1')))
+    for (const { error } of kind.take(Buffer.from(response.body).toString('latin1')))
       env.log.info(`a bad document among ${kind.name}`, { error: error.message });
   }
   return kind.missing().length === 0;

@@ -187,7 +187,7 @@ export class DirManager {
     const response = await authorities.ask(authority, { method: 'GET', path }, MAX_CERTIFICATES);
     if (response.status !== 200) return;
     const { documents, errors } = parseAuthorityCertificates(Buffer.from(response.body).toString('latin1'));
-    for (const error of errors) log.info('a bad authority certificate', { error: error.message });
+    for (const { error } of errors) log.info('a bad authority certificate', { error: error.message });
     for (const certificate of documents)
       if (trusted.has(certificate.identity)) cache.certificates.add(certificate);
   }

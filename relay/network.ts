@@ -4,16 +4,12 @@
  * @module
  */
 import { canonicalHost } from '../shared/cell/addresses.js';
-import type { Consensus, RelayId } from '../shared/netdoc/types.js';
+import type { DirCache } from '../shared/dir/cache.js';
+import type { Consensus, RelayId, RouterStatus } from '../shared/netdoc/types.js';
 import type { ConsensusParam } from '../shared/onion/flow.js';
 
-/** Where the documents come from: the directory cache. */
-export interface NetworkSource {
-  /** The newest consensus of either flavour. */
-  consensus(): Consensus | undefined;
-  /** The ed25519 identity of a relay whose descriptor or microdescriptor is here. */
-  ed25519Of(id: RelayId): Uint8Array | undefined;
-}
+/** Where the documents come from. */
+export type NetworkSource = Pick<DirCache, 'consensus' | 'descriptorOf' | 'microdesc'>;
 
 const addressKey = (host: string, port: number) => `${canonicalHost(host)} ${port}`;
 
@@ -21,7 +17,7 @@ const addressKey = (host: string, port: number) => `${canonicalHost(host)} ${por
 export class Network {
   private readonly source: NetworkSource;
   private seen: Consensus | undefined;
-  private ids = new Set<RelayId>();
+  private routers = new Map<RelayId, RouterStatus>();
   private addresses = new Set<string>();
 
   constructor(source: NetworkSource) {
@@ -29,10 +25,10 @@ export class Network {
   }
 
   private refresh(): Consensus | undefined {
-    const consensus = this.source.consensus();
+    const consensus = this.source.consensus('microdesc') ?? this.source.consensus('ns');
     if (consensus === this.seen) return consensus;
     this.seen = consensus;
-    this.ids = new Set(consensus?.routers.map((router) => router.id));
+    this.routers = new Map(consensus?.routers.map((router) => [router.id, router]));
     this.addresses = new Set();
     for (const router of consensus?.routers ?? []) {
       this.addresses.add(addressKey(router.address, router.orPort));
@@ -50,7 +46,7 @@ export class Network {
   /** Whether the consensus lists a relay. */
   lists(id: RelayId): boolean {
     this.refresh();
-    return this.ids.has(id);
+    return this.routers.has(id);
   }
 
   /** Whether an address is a listed relay's OR or directory port: exits refuse to go back in there. */
@@ -59,7 +55,11 @@ export class Network {
     return this.addresses.has(addressKey(host, port));
   }
 
+  /** The ed25519 identity of a relay whose descriptor or microdescriptor is here. */
   ed25519Of(id: RelayId): Uint8Array | undefined {
-    return this.source.ed25519Of(id);
+    this.refresh();
+    const digest = this.routers.get(id)?.microdescDigest;
+    const micro = digest === undefined ? undefined : this.source.microdesc(digest);
+    return micro?.ed25519Id ?? this.source.descriptorOf(id)?.ed25519Id;
   }
 }

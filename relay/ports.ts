@@ -42,6 +42,24 @@ export interface OpenPort {
   readonly port: number;
 }
 
+/** Opens the ports of an option's lines. */
+export async function openPorts(
+  options: readonly PortOption[],
+  listen: (at: NetAddress) => Promise<Listener>,
+): Promise<OpenPort[]> {
+  const open: OpenPort[] = [];
+  try {
+    for (const plan of planPorts(options)) {
+      const listener = plan.listen && (await listen(plan.listen));
+      open.push({ listener, plan, port: listener?.local.port ?? plan.advertise ?? 0 });
+    }
+  } catch (error) {
+    await Promise.all(open.map((port) => port.listener?.close()));
+    throw error;
+  }
+  return open;
+}
+
 /** The first open port of a family that is advertised; 0 when there is none. */
 export const advertisedPort = (ports: readonly OpenPort[], family: 4 | 6): number =>
   ports.find((open) => open.plan.family === family && open.plan.advertise !== undefined)?.port ?? 0;

@@ -61,6 +61,8 @@ export interface PublishEnv {
   readonly random: Random;
   readonly log: Log;
   readonly authorities: Authorities;
+  /** Whether to upload (`PublishServerDescriptor`); without it the documents are only made. */
+  readonly upload: boolean;
   readonly times: PublishTimes;
   /** Makes the documents; undefined while something is missing (an address). */
   build(): OwnDocuments | undefined;
@@ -148,6 +150,7 @@ export class Publisher {
     this.taken = new Set();
     this.env.log.info('made a new descriptor', { reason });
     this.cancelUploads();
+    if (!this.env.upload) return;
     this.uploads = this.env.authorities.all.map((authority) => ({
       authority,
       backoff: new Backoff(this.env.random, this.env.times.retry),

@@ -1,0 +1,50 @@
+/**
+ * What the configuration says about exiting.
+ *
+ * @module
+ */
+import { effectiveExitPolicy } from '../shared/netdoc/exit-policy.js';
+import type { ExitPolicy } from '../shared/netdoc/policy.js';
+import type { Options } from '../shared/torrc/options.js';
+import type { ExitRules } from './exit.js';
+import type { Network } from './network.js';
+import { bindAddresses } from './ports.js';
+import type { SelfAddress } from './self.js';
+
+/** A relay is no exit unless it was told to be one, by `ExitRelay 1` or by an `ExitPolicy`. */
+export const isExitWanted = (options: Options): boolean =>
+  options.ExitRelay === 'auto' ? options.ExitPolicy.length > 0 || options.IPv6Exit : options.ExitRelay;
+
+/** The rules; the policy follows the relay's own addresses, which it refuses to connect to. */
+export function exitRulesOf(options: Options, address: SelfAddress, network: Network): ExitRules {
+  const bind = bindAddresses(options);
+  const exit = isExitWanted(options);
+  let own = '';
+  let policy: ExitPolicy | undefined;
+  const current = (): ExitPolicy => {
+    const ownAddresses = address.all.map(({ host }) => host);
+    if (policy && own === ownAddresses.join()) return policy;
+    own = ownAddresses.join();
+    policy = effectiveExitPolicy({
+      lines: options.ExitPolicy,
+      exit,
+      ipv6: options.IPv6Exit,
+      rejectPrivate: options.ExitPolicyRejectPrivate,
+      ownAddresses: [...ownAddresses, ...Object.values(bind)],
+    });
+    return policy;
+  };
+  return {
+    isExit: exit,
+    ipv6: options.IPv6Exit,
+    anyName: options.ServerDNSAllowNonRFC953Hostnames,
+    bind,
+    get policy() {
+      return current();
+    },
+    refuseUnknown: () =>
+      options.RefuseUnknownExits === 'auto'
+        ? network.param('refuseunknownexits', 1, 0, 1) === 1
+        : options.RefuseUnknownExits,
+  };
+}

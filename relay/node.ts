@@ -1,0 +1,360 @@
+/**
+ * A relay, put together and running.
+ *
+ * @module
+ */
+import { toBase64Bare } from '../shared/bytes/text.js';
+import { DestroyReason } from '../shared/cell/commands.js';
+import type { RelayKeys } from '../shared/crypto/relay-keys.js';
+import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
+import { DirCache } from '../shared/dir/cache.js';
+import type { DirServer } from '../shared/dir/server.js';
+import { createChannelManager } from '../shared/link/manager.js';
+import type { ChannelManager } from '../shared/link/types.js';
+import type { Consensus, RelayId } from '../shared/netdoc/types.js';
+import type { Env } from '../shared/runtime/env.js';
+import type { Timer } from '../shared/runtime/types.js';
+import type { Options } from '../shared/torrc/options.js';
+import { Authorities } from './authorities.js';
+import { BandwidthHistory } from './bandwidth.js';
+import { loadBandwidth, saveBandwidth } from './bandwidth-state.js';
+import { buildOwnDocuments } from './descriptor.js';
+import { DirManager, PUBLIC_DIR_TIMES, TESTING_DIR_TIMES } from './dir-manager.js';
+import { cacheDirServer } from './dir-server.js';
+import { Exit } from './exit.js';
+import { exitRulesOf } from './exit-rules.js';
+import { MeteredTransport } from './metered-transport.js';
+import { Network } from './network.js';
+import { linkSource, type OpenPort, openPorts } from './ports.js';
+import { type OwnDocuments, PUBLIC_TIMES, Publisher, TESTING_TIMES } from './publish.js';
+import { SelfAddress } from './self.js';
+import { serveStream } from './streams.js';
+import { CircuitSwitch, type SwitchStatus } from './switch.js';
+
+const MINUTE = 60_000;
+/** Milliseconds between looks at keys that may be due for rotation, and between saves of the bandwidth history. */
+const HOUSEKEEPING = 10 * MINUTE;
+/** Milliseconds between looks at how many circuits are left while a relay goes down. */
+const DRAIN_CHECK = 500;
+/** Milliseconds for one exchange with an authority. */
+const DIR_TIMEOUT = MINUTE;
+const TESTING_DIR_TIMEOUT = 10_000;
+
+/** What an authority, which is a relay with more, brings along. */
+export interface RelayExtras {
+  /** Answers on the DirPort and on BEGIN_DIR in place of the relay's own server; the relay then fetches no documents. */
+  readonly dirServer?: DirServer;
+  readonly keys?: RelayKeys;
+  /** The documents to know the network by, in place of a cache of the relay's own. */
+  readonly cache?: DirCache;
+}
+
+/** How a relay is, for readiness, logs and metrics. */
+export interface RelayStatus {
+  readonly fingerprint: RelayId;
+  /** Seconds. */
+  readonly uptime: number;
+  readonly circuits: SwitchStatus;
+  readonly exitStreams: number;
+  /** Authorities that took the current descriptor. */
+  readonly publishedTo: number;
+  /** Whether the consensus held lists this relay as Running. */
+  readonly listed: boolean;
+  readonly consensusValidUntil: number | undefined;
+  /** Bytes since the start, and bytes a second as told in the descriptor. */
+  readonly bandwidth: { readonly read: number; readonly written: number; readonly observed: number };
+}
+
+/** A running relay. */
+export interface RelayNode {
+  readonly keys: RelayKeys;
+  readonly fingerprint: RelayId;
+  readonly channels: ChannelManager;
+  readonly cache: DirCache;
+  /** The documents last made; undefined until an address is known. */
+  descriptor(): OwnDocuments | undefined;
+  /** Makes a new descriptor and uploads it. */
+  republish(): void;
+  /** Stops: at once, or when circuits have ended, at most `ShutdownWaitLength` later. */
+  stop(graceful: boolean): Promise<void>;
+  status(): RelayStatus;
+}
+
+/** Starts a relay. Rejects when keys cannot be read or a port cannot be opened. */
+export async function startRelay(options: Options, env: Env, extras: RelayExtras = {}): Promise<RelayNode> {
+  const log = env.log.child('relay');
+  const keys = extras.keys ?? (await loadOrCreateRelayKeys(env.store, env));
+  const relay = new Relay(options, { ...env, log }, keys, extras);
+  await relay.start();
+  return relay;
+}
+
+class Relay implements RelayNode {
+  readonly keys: RelayKeys;
+  readonly fingerprint: RelayId;
+  readonly channels: ReturnType<typeof createChannelManager>;
+  readonly cache: DirCache;
+  private readonly options: Options;
+  private readonly env: Env;
+  private readonly started: number;
+  private readonly network: Network;
+  private readonly history: BandwidthHistory;
+  private readonly address: SelfAddress;
+  private readonly circuits: CircuitSwitch;
+  private readonly exit: Exit;
+  private readonly exitRules: ReturnType<typeof exitRulesOf>;
+  private readonly publisher: Publisher;
+  private readonly dirManager: DirManager | undefined;
+  private readonly dirServer: DirServer | undefined;
+  private ports: OpenPort[] = [];
+  private timer: Timer | undefined;
+  private hibernating = false;
+  private stopping: Promise<void> | undefined;
+
+  constructor(options: Options, env: Env, keys: RelayKeys, extras: RelayExtras) {
+    this.options = options;
+    this.env = env;
+    this.keys = keys;
+    this.fingerprint = Buffer.from(keys.rsaId).toString('hex').toUpperCase();
+    this.started = env.clock.monotonic();
+    this.history = new BandwidthHistory(env.clock);
+    this.cache = extras.cache ?? new DirCache();
+    this.network = new Network(this.cache);
+    this.address = new SelfAddress(options, env.log, () => this.publisher.changed('the address changed'));
+    const metered = { ...env, transport: new MeteredTransport(env.transport, this.history) };
+    const localHost = linkSource(options);
+
+    this.exitRules = exitRulesOf(options, this.address, this.network);
+    this.exit = new Exit({ ...metered, network: this.network }, this.exitRules);
+    this.dirServer =
+      extras.dirServer ?? (options.DirCache ? cacheDirServer(this.cache, env, this.fingerprint) : undefined);
+    const services = {
+      exit: this.exit,
+      resolver: env.resolver,
+      names: this.exitRules,
+      dirServer: () => this.dirServer,
+      hibernating: () => this.hibernating,
+    };
+    this.circuits = new CircuitSwitch({
+      ...env,
+      keys,
+      param: this.network.param,
+      channels: { get: (target) => this.channels.get(target) },
+      extendRules: this.extendRules(),
+      stream: (stream, from) => serveStream(stream, from, services),
+      hibernating: () => this.hibernating,
+    });
+    this.channels = createChannelManager(metered, {
+      credentials: () => keys.link(),
+      handler: this.circuits,
+      ownAddresses: () => this.address.all,
+      ...(localHost !== undefined && { localHost }),
+    });
+
+    const authorities = new Authorities(options.DirAuthority, {
+      ...metered,
+      localHost,
+      timeout: options.TestingTorNetwork ? TESTING_DIR_TIMEOUT : DIR_TIMEOUT,
+      addressSeen: (host) => this.address.suggest(host),
+    });
+    this.publisher = this.makePublisher(authorities);
+    this.dirManager = extras.dirServer ? undefined : this.makeDirManager(authorities);
+  }
+
+  private extendRules() {
+    const { options, network, address } = this;
+    return {
+      allowPrivate: options.ExtendAllowPrivateAddresses,
+      get ipv6() {
+        return address.orAddress(6) !== undefined;
+      },
+      ed25519Of: (id: RelayId) => network.ed25519Of(id),
+    };
+  }
+
+  private makePublisher(authorities: Authorities): Publisher {
+    const { env, options } = this;
+    return new Publisher({
+      ...env,
+      authorities,
+      upload: options.PublishServerDescriptor && !options.DisableNetwork,
+      times: options.TestingTorNetwork ? TESTING_TIMES : PUBLIC_TIMES,
+      build: () => this.build(),
+      observed: () => this.history.observed(),
+      complaint: () => this.complaint(),
+      report: (event) => env.report?.(event),
+    });
+  }
+
+  private makeDirManager(authorities: Authorities): DirManager {
+    const { env, options, cache } = this;
+    return new DirManager({
+      ...env,
+      cache,
+      authorities,
+      self: this.fingerprint,
+      times: options.TestingTorNetwork ? TESTING_DIR_TIMES : PUBLIC_DIR_TIMES,
+      isCache: options.DirCache,
+      consensusChanged: (consensus) => this.consensusChanged(consensus),
+    });
+  }
+
+  // Life
+
+  async start(): Promise<void> {
+    const { env, options, keys } = this;
+    env.report?.({
+      type: 'identity',
+      nickname: options.Nickname,
+      fingerprint: this.fingerprint,
+      ed25519: toBase64Bare(keys.ed25519Id),
+    });
+    await loadBandwidth(this.history, env.store, env.log);
+    await this.dirManager?.load();
+    await this.address.configure(env.resolver);
+    if (!options.DisableNetwork) await this.open();
+    this.publisher.start();
+    if (!options.DisableNetwork) this.dirManager?.start();
+    this.keepHouse();
+  }
+
+  private async open(): Promise<void> {
+    const { env, options, dirServer } = this;
+    try {
+      const or = await openPorts(options.ORPort, (at) => this.channels.listen(at));
+      this.ports.push(...or);
+      const dir = dirServer
+        ? await openPorts(options.DirPort, (at) => dirServer.listen(env.transport, at))
+        : [];
+      this.ports.push(...dir);
+      this.address.opened(or, dir);
+      for (const { listener } of or) if (listener) this.report('or', listener.local);
+      for (const { listener } of dir) if (listener) this.report('dir', listener.local);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  private report(what: 'or' | 'dir', at: { host: string; port: number }): void {
+    this.env.report?.({ type: 'listening', what, host: at.host, port: at.port });
+  }
+
+  private keepHouse(): void {
+    this.timer = this.env.clock.setTimer(HOUSEKEEPING, () => {
+      this.rotateAndSave().catch((error: Error) => {
+        this.env.log.warn(`Cannot renew keys or save the bandwidth history: ${error.message}`);
+      });
+      this.keepHouse();
+    });
+  }
+
+  private async rotateAndSave(): Promise<void> {
+    const { env, keys, history } = this;
+    if (await keys.rotate(env.clock.now())) this.publisher.changed('keys were rotated');
+    await saveBandwidth(history, env.store);
+  }
+
+  stop(graceful: boolean): Promise<void> {
+    if (!graceful) this.hibernating = true;
+    this.stopping ??= this.shutDown(graceful);
+    return this.stopping;
+  }
+
+  private async shutDown(graceful: boolean): Promise<void> {
+    const { env } = this;
+    this.hibernating = true;
+    this.timer?.cancel();
+    this.publisher.stop();
+    this.dirManager?.stop();
+    env.report?.({ type: 'stopping', reason: graceful ? 'asked to finish' : 'asked to stop' });
+    if (graceful) await this.drained();
+    this.circuits.closeAll(DestroyReason.HIBERNATING);
+    await this.close();
+    await saveBandwidth(this.history, env.store);
+  }
+
+  private drained(): Promise<void> {
+    const { clock } = this.env;
+    const deadline = clock.monotonic() + this.options.ShutdownWaitLength;
+    return new Promise((resolve) => {
+      const look = () => {
+        if (this.circuits.status().circuits === 0 || clock.monotonic() >= deadline) resolve();
+        else clock.setTimer(DRAIN_CHECK, look);
+      };
+      look();
+    });
+  }
+
+  private async close(): Promise<void> {
+    await Promise.all(this.ports.map((port) => port.listener?.close()));
+    await this.channels.close();
+    await this.dirServer?.close();
+  }
+
+  // What is known
+
+  private build(): OwnDocuments | undefined {
+    const documents = buildOwnDocuments({
+      options: this.options,
+      keys: this.keys,
+      address: this.address,
+      policy: this.exitRules.policy,
+      history: this.history,
+      now: this.env.clock.now(),
+      uptime: this.uptime,
+      hibernating: this.hibernating,
+      isDirectory: this.dirServer !== undefined,
+    });
+    if (!documents) this.env.log.info('no address is known yet to put into a descriptor');
+    else {
+      this.cache.addDescriptor(documents.parsed.descriptor);
+      this.cache.addExtraInfo(documents.parsed.extraInfo);
+    }
+    return documents;
+  }
+
+  private get uptime(): number {
+    return Math.floor((this.env.clock.monotonic() - this.started) / 1000);
+  }
+
+  private ownStatus() {
+    const consensus = this.cache.consensus('microdesc') ?? this.cache.consensus('ns');
+    return { consensus, router: consensus?.routers.find((router) => router.id === this.fingerprint) };
+  }
+
+  private complaint(): string | undefined {
+    const { consensus, router } = this.ownStatus();
+    if (!consensus) return undefined;
+    if (!router) return 'the consensus does not list this relay';
+    return router.flags.has('StaleDesc') ? 'the authorities call it stale' : undefined;
+  }
+
+  private consensusChanged(consensus: Consensus): void {
+    if (consensus.flavor !== 'microdesc') return;
+    const { validAfter, validUntil, routers } = consensus;
+    this.env.report?.({ type: 'consensus', validAfter, validUntil, relays: routers.length });
+  }
+
+  descriptor(): OwnDocuments | undefined {
+    return this.publisher.current;
+  }
+
+  republish(): void {
+    this.publisher.changed('asked to');
+  }
+
+  status(): RelayStatus {
+    const { consensus, router } = this.ownStatus();
+    return {
+      fingerprint: this.fingerprint,
+      uptime: this.uptime,
+      circuits: this.circuits.status(),
+      exitStreams: this.exit.streams,
+      publishedTo: this.publisher.acceptedBy.size,
+      listed: router?.flags.has('Running') ?? false,
+      consensusValidUntil: consensus?.validUntil,
+      bandwidth: { ...this.history.totals, observed: this.history.observed() },
+    };
+  }
+}
