@@ -6,7 +6,12 @@
 import { CellBatch, MAX_BATCH } from '../cell/batch.js';
 import { BODY_SIZE, CELL_HEADER_SIZE, CELL_SIZE, Command } from '../cell/commands.js';
 import type { Channel, Leg, LegHandler } from '../link/types.js';
-import type { HopKeys } from './types.js';
+import { seededRandom } from '../runtime/sim/random.js';
+import type { Clock, Timer } from '../runtime/types.js';
+import { CircuitEnd } from './circuit-end.js';
+import type { FlowControl } from './flow.js';
+import { tor1Client, tor1Relay } from './tor1.js';
+import type { ClientLayer, HopKeys, IncomingStream, StreamHandlers } from './types.js';
 
 /** A batch of cells with these bodies, laid out as on the wire, `shift` bytes into its buffer. */
 export function batchOf(bodies: readonly Uint8Array[], shift = 0): CellBatch {
@@ -93,5 +98,163 @@ export class FakeLeg implements Leg {
     for (const [i, cell] of taken.entries()) batch.buf[batch.at[i]! - 1] = cell.command;
     if (wasFull && !this.full) this.handler.writable(this);
     return batch;
+  }
+}
+
+/** A clock that stands still until it is moved. */
+export class HandClock implements Clock {
+  private time = 0;
+  private timers: { at: number; wake: () => void }[] = [];
+
+  now(): number {
+    return this.time;
+  }
+
+  monotonic(): number {
+    return this.time;
+  }
+
+  setTimer(delay: number, wake: () => void): Timer {
+    const timer = { at: this.time + delay, wake };
+    this.timers.push(timer);
+    return {
+      cancel: () => {
+        this.timers = this.timers.filter((other) => other !== timer);
+      },
+    };
+  }
+
+  defer(run: () => void): void {
+    this.setTimer(0, run);
+  }
+
+  hold<T>(work: Promise<T>): Promise<T> {
+    return work;
+  }
+
+  /** Lets `ms` pass. */
+  pass(ms: number): void {
+    const until = this.time + ms;
+    for (;;) {
+      const next = this.timers.sort((a, b) => a.at - b.at)[0];
+      if (!next || next.at > until) break;
+      this.timers.shift();
+      this.time = next.at;
+      next.wake();
+    }
+    this.time = until;
+  }
+}
+
+/** The two ends of a circuit through three relays, and the legs between. */
+export class Loop {
+  readonly clock = new HandClock();
+  readonly out = new FakeLeg();
+  readonly back = new FakeLeg();
+  readonly client: CircuitEnd;
+  readonly exit: CircuitEnd;
+  readonly asked: IncomingStream[] = [];
+  readonly messages: { at: 'client' | 'exit'; command: number; id: number; data: Uint8Array }[] = [];
+  readonly violations: { at: 'client' | 'exit'; error: Error }[] = [];
+  onStream: (stream: IncomingStream) => void = () => {};
+  private readonly clientLayers = [1, 2, 3].map((n) => tor1Client(keysOf(n)));
+  private readonly relayLayers = [1, 2, 3].map((n) => tor1Relay(keysOf(n)));
+  private readonly mine = new Uint8Array(MAX_BATCH);
+
+  constructor(flows: { client: (clock: Clock) => FlowControl; exit: (clock: Clock) => FlowControl }) {
+    const [c0, c1, c2] = this.clientLayers as [ClientLayer, ClientLayer, ClientLayer];
+    const last = this.relayLayers[2]!;
+    const hooks = (at: 'client' | 'exit') => ({
+      clock: this.clock,
+      random: seededRandom(1, at),
+      onMessage: (command: number, id: number, data: Uint8Array) =>
+        void this.messages.push({ at, command, id, data }),
+      onViolation: (error: Error) => void this.violations.push({ at, error }),
+    });
+    this.client = new CircuitEnd({
+      ...hooks('client'),
+      flow: flows.client(this.clock),
+      leg: () => this.out,
+      seal: (batch) => {
+        c2.sealForward(batch);
+        c1.wrapForward(batch);
+        c0.wrapForward(batch);
+      },
+      sealTag: (i) => c2.sealTag(i),
+    });
+    this.exit = new CircuitEnd({
+      ...hooks('exit'),
+      flow: flows.exit(this.clock),
+      leg: () => this.back,
+      seal: (batch) => last.sealBackward(batch),
+      sealTag: (i) => last.sealTag(i),
+      onStream: (stream) => {
+        this.asked.push(stream);
+        this.onStream(stream);
+      },
+    });
+    this.out.handler = { ...this.out.handler, writable: () => this.client.writable() };
+    this.back.handler = { ...this.back.handler, writable: () => this.exit.writable() };
+  }
+
+  /** Moves up to `n` cells from client to exit; how many there were. */
+  forth(n = MAX_BATCH): number {
+    const batch = this.out.take(n);
+    if (batch.n === 0) return 0;
+    for (const layer of this.relayLayers) layer.openForward(batch, this.mine);
+    this.exit.receive(batch, this.mine, (i) => this.relayLayers[2]!.openTag(i));
+    return batch.n;
+  }
+
+  /** Moves up to `n` cells from exit to client. */
+  home(n = MAX_BATCH): number {
+    const batch = this.back.take(n);
+    if (batch.n === 0) return 0;
+    this.relayLayers[1]!.wrapBackward(batch);
+    this.relayLayers[0]!.wrapBackward(batch);
+    for (const layer of this.clientLayers) layer.openBackward(batch, this.mine);
+    this.client.receive(batch, this.mine, (i) => this.clientLayers[2]!.openTag(i));
+    return batch.n;
+  }
+
+  /** Moves cells both ways until none is left, in batches of the sizes given. */
+  settle(size: () => number = () => MAX_BATCH): number {
+    let moved = 0;
+    for (;;) {
+      const n = this.forth(size()) + this.home(size());
+      if (n === 0) return moved;
+      moved += n;
+      this.clock.pass(1);
+    }
+  }
+}
+
+/** Handlers that keep everything. */
+export class Sink implements StreamHandlers {
+  readonly chunks: Buffer[] = [];
+  readonly ends: { reason: number; local: boolean }[] = [];
+  readonly answers: Uint8Array[] = [];
+  connectedTo: (string | undefined)[] = [];
+  drains = 0;
+  onDrain: () => void = () => {};
+
+  data(bytes: Buffer): void {
+    this.chunks.push(bytes);
+  }
+  drain(): void {
+    this.drains++;
+    this.onDrain();
+  }
+  end(reason: number, local: boolean): void {
+    this.ends.push({ reason, local });
+  }
+  connected(address: string | undefined): void {
+    this.connectedTo.push(address);
+  }
+  resolved(data: Uint8Array): void {
+    this.answers.push(data);
+  }
+  get bytes(): Buffer {
+    return Buffer.concat(this.chunks);
   }
 }

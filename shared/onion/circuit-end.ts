@@ -1,0 +1,472 @@
+/**
+ * One end of a circuit at one hop: its streams, its flow control, the messages between the two ends. A relay has one,
+ * towards the client; a client has one for each hop it speaks with; so has an onion service.
+ *
+ * Outgoing data is packed many cells a call, straight into a scratch batch in wire form, sealed there and queued on
+ * the leg. Incoming data is gathered: what a batch brings for one stream is one buffer and one call.
+ *
+ * A peer that breaks the rules (windows, SENDME digests, messages that have no place) kills the circuit:
+ * `onViolation` is told, and is to destroy it.
+ *
+ * @module
+ */
+import { CepaError, DecodeError, ProtocolError } from '../bytes/errors.js';
+import { CellBatch, MAX_BATCH } from '../cell/batch.js';
+import {
+  BODY_SIZE,
+  CELL_HEADER_SIZE,
+  CELL_SIZE,
+  Command,
+  EndReason,
+  nameOf,
+  RELAY_DATA_SIZE,
+  RELAY_HEADER_SIZE,
+  RelayCommand,
+} from '../cell/commands.js';
+import { CONNECTED, SENDME, XOFF, XON } from '../cell/relay-cells.js';
+import type { Leg } from '../link/types.js';
+import type { Clock, Random } from '../runtime/types.js';
+import { CircuitStream, type StreamHost } from './circuit-stream.js';
+import type { FlowControl } from './flow.js';
+import { MAX_DATA_WITH_RANDOM, type PadCell, padding } from './padding.js';
+import type { IncomingStream, Stream, StreamHandlers } from './types.js';
+
+/** Cells packed before the leg is asked again whether it is full. */
+const PACK_BATCH = 32;
+/** Cells a stream packs before it is the next one's turn, when there are several. */
+const TURN = 8;
+/** Streams the peer may have open at once. */
+const MAX_INCOMING = 2048;
+/** At least one cell in so many has random bytes (C tor: `connection_edge_get_inbuf_bytes_to_package`). */
+const RANDOM_EVERY = 100;
+
+/** The ways and hooks of one end. */
+export interface CircuitEndOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly flow: FlowControl;
+  /** Sets digest and layers on a batch of cells for the other end, in place. */
+  seal(batch: CellBatch): void;
+  /** SENDME tag of cell `i` of the batch just sealed. */
+  sealTag(i: number): Uint8Array;
+  /** Where sealed cells are queued. */
+  leg(): Leg;
+  /** Messages about the circuit, in order; `data` is a copy. */
+  onMessage(command: number, streamId: number, data: Uint8Array): void;
+  /** BEGIN, BEGIN_DIR, RESOLVE. Without it they are violations: this end only opens streams. */
+  onStream?(stream: IncomingStream): void;
+  /** The peer broke the protocol: destroy the circuit. No more comes through this end. */
+  onViolation(error: ProtocolError): void;
+}
+
+// Both are used within one call only; calls of different circuits never nest (runtime: `ConnHandlers`).
+const scratch = new CellBatch(Buffer.alloc(PACK_BATCH * CELL_SIZE));
+for (let i = 0; i < PACK_BATCH; i++) {
+  scratch.at[i] = i * CELL_SIZE + CELL_HEADER_SIZE;
+  scratch.buf[scratch.at[i]! - 1] = Command.RELAY;
+}
+/** For each cell of the batch in hand, the next one of the same stream. */
+const nextCell = new Int16Array(MAX_BATCH);
+
+export class CircuitEnd implements StreamHost {
+  readonly clock: Clock;
+  readonly flow: FlowControl;
+  private readonly options: CircuitEndOptions;
+  private readonly pad: PadCell;
+  private readonly byId = new Map<number, CircuitStream>();
+  /** Streams we gave up whose END has not come: cells that may yet arrive on them. */
+  private readonly halfClosed = new Map<number, number>();
+  /** Streams with something to pack; those in turn first. */
+  private ring: CircuitStream[] = [];
+  private touched: CircuitStream[] = [];
+  private readonly marks: number[] = [];
+  private lastId: number;
+  private incoming = 0;
+  private receiving = false;
+  private packing = false;
+  private dead = false;
+  private untilRandom: number;
+  private randomSent = false;
+
+  constructor(options: CircuitEndOptions) {
+    this.options = options;
+    this.clock = options.clock;
+    this.flow = options.flow;
+    this.pad = padding(options.random);
+    this.lastId = options.random.below(0x10000);
+    this.untilRandom = this.randomInterval();
+  }
+
+  /** Open streams. */
+  get streams(): number {
+    return this.byId.size;
+  }
+
+  /** Bytes streams have queued. */
+  get queuedBytes(): number {
+    let sum = 0;
+    for (const stream of this.byId.values()) sum += stream.writableLength;
+    return sum;
+  }
+
+  /** Sends a message; `data` at most 498 bytes. `early` makes it a RELAY_EARLY cell. */
+  send(command: number, streamId: number, data: Uint8Array, early = false): void {
+    if (this.dead) return;
+    if (data.length > RELAY_DATA_SIZE)
+      throw new RangeError(`${data.length} bytes do not fit into a relay cell`);
+    const { buf } = scratch;
+    const at = scratch.at[0]!;
+    writeHeader(buf, at, command, streamId, data.length);
+    buf.set(data, at + RELAY_HEADER_SIZE);
+    this.pad(buf, at + RELAY_HEADER_SIZE + data.length, at + BODY_SIZE);
+    buf[at - 1] = early ? Command.RELAY_EARLY : Command.RELAY;
+    this.flush(1);
+    buf[at - 1] = Command.RELAY;
+  }
+
+  /**
+   * Opens a stream: BEGIN, BEGIN_DIR or RESOLVE with its body. Data may be written at once. Throws CepaError when the
+   * circuit is gone or has no id left.
+   */
+  open(command: number, data: Uint8Array, handlers: StreamHandlers): Stream {
+    if (this.dead) throw new CepaError('circuit', 'the circuit is gone');
+    const id = this.freshId();
+    const ask = { command, request: data, incoming: false };
+    const stream = new CircuitStream(this, id, ask, handlers);
+    this.byId.set(id, stream);
+    this.send(command, id, data);
+    return stream;
+  }
+
+  /** Takes the cells of a batch that are for this end (`mine[i]` is 1), layers off. */
+  receive(batch: CellBatch, mine: Uint8Array, tagOf: (i: number) => Uint8Array): void {
+    if (this.dead) return;
+    this.receiving = true;
+    let violation: ProtocolError | undefined;
+    try {
+      violation = this.readCells(batch, mine, tagOf);
+      for (const stream of this.touched) this.deliver(batch, stream);
+    } finally {
+      this.touched.length = 0;
+      this.receiving = false;
+    }
+    if (violation) this.violated(violation);
+    else this.pack();
+  }
+
+  /** The leg has room again. */
+  writable(): void {
+    this.pack();
+  }
+
+  /** The circuit is gone: every stream ends with DESTROY. */
+  destroyed(_reason: number): void {
+    if (this.dead) return;
+    this.dead = true;
+    this.ring = [];
+    for (const stream of [...this.byId.values()]) stream.die(EndReason.DESTROY);
+    this.halfClosed.clear();
+  }
+
+  // Incoming
+
+  private readCells(
+    batch: CellBatch,
+    mine: Uint8Array,
+    tagOf: (i: number) => Uint8Array,
+  ): ProtocolError | undefined {
+    try {
+      for (let i = 0; i < batch.n && !this.dead; i++) if (mine[i] === 1) this.cell(batch, i, tagOf);
+      return undefined;
+    } catch (error) {
+      return asViolation(error);
+    }
+  }
+
+  private cell(batch: CellBatch, i: number, tagOf: (i: number) => Uint8Array): void {
+    const { buf } = batch;
+    const at = batch.at[i]!;
+    const command = buf[at]!;
+    const id = (buf[at + 3]! << 8) | buf[at + 4]!;
+    const size = (buf[at + 9]! << 8) | buf[at + 10]!;
+    if (size > RELAY_DATA_SIZE) throw new DecodeError('relay cell.length', `${size} is more than fits`);
+    const from = at + RELAY_HEADER_SIZE;
+    if (command === RelayCommand.DATA) this.data(i, id, size, tagOf);
+    else this.message(batch, command, id, buf.subarray(from, from + size));
+  }
+
+  private data(i: number, id: number, size: number, tagOf: (i: number) => Uint8Array): void {
+    if (this.flow.received()) this.send(RelayCommand.SENDME, 0, SENDME.encode({ version: 1, tag: tagOf(i) }));
+    const stream = this.byId.get(id);
+    if (!stream) this.strayData(id);
+    else {
+      stream.countData(size);
+      if (size > 0 && !stream.deaf && !stream.closed) this.gather(stream, i, size);
+    }
+  }
+
+  private gather(stream: CircuitStream, i: number, size: number): void {
+    if (stream.firstCell < 0) {
+      stream.firstCell = i;
+      this.touched.push(stream);
+    } else nextCell[stream.lastCell] = i;
+    stream.lastCell = i;
+    stream.gatheredBytes += size;
+  }
+
+  /** DATA for no stream: legal for a while after we gave one up. */
+  private strayData(id: number): void {
+    // At a relay, a client may not know yet that we refused or ended the stream.
+    if (this.options.onStream) return;
+    const due = this.halfClosed.get(id);
+    if (due === undefined) throw new ProtocolError('DATA for a stream that never was');
+    if (due === 0) throw new ProtocolError('DATA past the window of a closed stream');
+    this.halfClosed.set(id, due - 1);
+  }
+
+  private message(batch: CellBatch, command: number, id: number, body: Buffer): void {
+    switch (command) {
+      case RelayCommand.DROP:
+        break;
+      case RelayCommand.BEGIN:
+      case RelayCommand.BEGIN_DIR:
+      case RelayCommand.RESOLVE:
+        this.asked(command, id, body);
+        break;
+      case RelayCommand.SENDME:
+        if (id === 0) this.flow.acknowledged(body, this.options.leg().full);
+        else this.byId.get(id)?.sendme();
+        break;
+      case RelayCommand.CONNECTED:
+        this.connected(id, body);
+        break;
+      case RelayCommand.RESOLVED:
+        this.resolved(id, body);
+        break;
+      case RelayCommand.END:
+        this.ended(batch, id, body);
+        break;
+      case RelayCommand.XOFF:
+      case RelayCommand.XON:
+        this.throttled(command, id, body);
+        break;
+      default:
+        this.options.onMessage(command, id, Buffer.from(body));
+    }
+  }
+
+  private asked(command: number, id: number, body: Buffer): void {
+    const { onStream } = this.options;
+    const name = nameOf(RelayCommand, command);
+    if (!onStream) throw new ProtocolError(`${name} at an end that only opens streams`);
+    if (id === 0) throw new ProtocolError(`${name} with stream id 0`);
+    if (this.byId.has(id)) throw new ProtocolError(`${name} with the id of an open stream`);
+    if (this.incoming >= MAX_INCOMING) {
+      this.send(RelayCommand.END, id, Buffer.of(EndReason.RESOURCELIMIT));
+      return;
+    }
+    const ask = { command, request: Buffer.from(body), incoming: true };
+    const stream = new CircuitStream(this, id, ask);
+    this.byId.set(id, stream);
+    this.incoming++;
+    onStream(stream);
+  }
+
+  private connected(id: number, body: Buffer): void {
+    const stream = this.byId.get(id);
+    if (!stream) return;
+    if (stream.phase !== 'connecting')
+      throw new ProtocolError(`CONNECTED for a stream that is ${stream.phase}`);
+    let answer: ReturnType<typeof CONNECTED.decode>;
+    try {
+      answer = CONNECTED.decode(body);
+    } catch {
+      // As C tor: the stream dies of it, not the circuit.
+      stream.fail(EndReason.TORPROTOCOL);
+      return;
+    }
+    if (!stream.deaf) stream.connected(answer.address, answer.ttl ?? 0);
+  }
+
+  private resolved(id: number, body: Buffer): void {
+    const stream = this.byId.get(id);
+    if (!stream) return;
+    if (stream.phase !== 'resolving')
+      throw new ProtocolError(`RESOLVED for a stream that is ${stream.phase}`);
+    stream.resolved(Buffer.from(body));
+  }
+
+  private ended(batch: CellBatch, id: number, body: Buffer): void {
+    if (body.length === 0) throw new DecodeError('END.reason', 'is missing');
+    const stream = this.byId.get(id);
+    if (!stream) {
+      this.halfClosed.delete(id);
+      return;
+    }
+    this.deliver(batch, stream);
+    stream.remoteEnd(body[0]!);
+  }
+
+  private throttled(command: number, id: number, body: Buffer): void {
+    if (this.flow.streamWindows) throw new ProtocolError('XON or XOFF without congestion control');
+    const codec = command === RelayCommand.XON ? XON : XOFF;
+    codec.decode(body);
+    const stream = this.byId.get(id);
+    if (command === RelayCommand.XON) stream?.xon();
+    else stream?.xoff();
+  }
+
+  /** Hands a stream what this batch has brought it so far. */
+  private deliver(batch: CellBatch, stream: CircuitStream): void {
+    const first = stream.firstCell;
+    if (first < 0) return;
+    const { buf } = batch;
+    const bytes = Buffer.allocUnsafe(stream.gatheredBytes);
+    let filled = 0;
+    for (let i = first; ; i = nextCell[i]!) {
+      const from = batch.at[i]! + RELAY_HEADER_SIZE;
+      const size = (buf[from - 2]! << 8) | buf[from - 1]!;
+      filled += buf.copy(bytes, filled, from, from + size);
+      if (i === stream.lastCell) break;
+    }
+    stream.firstCell = -1;
+    stream.gatheredBytes = 0;
+    if (!stream.deaf && !stream.closed) stream.deliver(bytes);
+  }
+
+  private violated(error: ProtocolError): void {
+    if (this.dead) return;
+    this.options.onViolation(error);
+    this.destroyed(0);
+  }
+
+  // Outgoing
+
+  /** Packs what windows and leg let go: streams in turn, a batch at a time. */
+  private pack(): void {
+    if (this.packing || this.receiving || this.dead) return;
+    this.packing = true;
+    const drained: CircuitStream[] = [];
+    while (this.ring.length > 0 && !this.dead && !this.options.leg().full)
+      if (!this.packBatch(drained)) break;
+    this.packing = false;
+    for (const stream of drained) if (stream.takeDrain()) stream.handlers.drain();
+  }
+
+  /** Fills and sends one batch: one look at every stream. False when nothing could be packed. */
+  private packBatch(drained: CircuitStream[]): boolean {
+    const { ring } = this;
+    const turn = ring.length > 1 ? TURN : PACK_BATCH;
+    let n = 0;
+    let packed = false;
+    for (let looks = ring.length; looks > 0 && n < PACK_BATCH && !this.dead; looks--) {
+      const stream = ring.shift()!;
+      n = this.packStream(stream, n, Math.min(turn, PACK_BATCH - n, this.flow.room));
+      packed ||= n > 0;
+      drained.push(stream);
+      if (stream.endDue) {
+        // What is packed goes first, so that END follows it.
+        this.flush(n);
+        n = 0;
+        packed = true;
+        stream.sendEnd();
+      }
+      stream.awake = stream.packable(1) > 0;
+      if (stream.awake) ring.push(stream);
+    }
+    this.flush(n);
+    return packed;
+  }
+
+  /** Packs up to `most` cells of one stream behind the `n` of the scratch batch; returns how many it then has. */
+  private packStream(stream: CircuitStream, n: number, most: number): number {
+    const { buf, at } = scratch;
+    for (let left = stream.packable(most); left > 0 && stream.writableLength > 0; left--) {
+      const head = at[n]!;
+      const from = head + RELAY_HEADER_SIZE;
+      const size = stream.take(buf, from, this.nextSize());
+      writeHeader(buf, head, RelayCommand.DATA, stream.id, size);
+      if (size < RELAY_DATA_SIZE) this.pad(buf, from + size, head + BODY_SIZE);
+      if (size <= MAX_DATA_WITH_RANDOM) this.randomSent = true;
+      if (this.flow.sent()) this.marks.push(n);
+      n++;
+    }
+    return n;
+  }
+
+  /** Bytes the next DATA cell may have: now and then fewer, so that random ones follow. */
+  private nextSize(): number {
+    if (--this.untilRandom > 0) return RELAY_DATA_SIZE;
+    const size = this.randomSent ? RELAY_DATA_SIZE : MAX_DATA_WITH_RANDOM;
+    this.untilRandom = this.randomInterval();
+    this.randomSent = false;
+    return size;
+  }
+
+  private randomInterval(): number {
+    return RANDOM_EVERY / 2 + this.options.random.below(RANDOM_EVERY / 2);
+  }
+
+  /** Seals and queues the first `n` cells of the scratch batch. */
+  private flush(n: number): void {
+    if (n === 0) return;
+    scratch.n = n;
+    this.options.seal(scratch);
+    for (const i of this.marks) this.flow.remember(this.options.sealTag(i));
+    this.marks.length = 0;
+    if (this.options.leg().send(scratch, 0, n)) return;
+    this.violated(new ProtocolError('the circuit’s queue is over its bound'));
+  }
+
+  // Streams
+
+  private freshId(): number {
+    for (let tries = 0; tries < 0xffff; tries++) {
+      this.lastId = this.lastId >= 0xffff ? 1 : this.lastId + 1;
+      if (!this.byId.has(this.lastId) && !this.halfClosed.has(this.lastId)) return this.lastId;
+    }
+    throw new CepaError('circuit', 'the circuit has no stream id left');
+  }
+
+  /** For streams of this end. */
+  post(command: number, stream: CircuitStream, data: Uint8Array): void {
+    this.send(command, stream.id, data);
+  }
+
+  /** For streams of this end. */
+  wake(stream: CircuitStream): void {
+    if (!stream.awake && (stream.endDue || stream.packable(1) > 0)) {
+      stream.awake = true;
+      this.ring.push(stream);
+    }
+    if (stream.awake) this.pack();
+  }
+
+  /** For streams of this end. */
+  forget(stream: CircuitStream): void {
+    this.byId.delete(stream.id);
+    if (stream.incoming) this.incoming--;
+    else if (!stream.remoteEnded && !this.dead) this.halfClosed.set(stream.id, stream.cellsDue);
+  }
+}
+
+const asViolation = (error: unknown): ProtocolError => {
+  if (error instanceof ProtocolError) return error;
+  if (error instanceof DecodeError) return new ProtocolError(error.message, { cause: error });
+  throw error;
+};
+
+/** The header of a v0 relay cell, digest and recognized zero. */
+function writeHeader(buf: Buffer, at: number, command: number, id: number, size: number): void {
+  buf[at] = command;
+  buf[at + 1] = 0;
+  buf[at + 2] = 0;
+  buf[at + 3] = id >>> 8;
+  buf[at + 4] = id & 255;
+  buf[at + 5] = 0;
+  buf[at + 6] = 0;
+  buf[at + 7] = 0;
+  buf[at + 8] = 0;
+  buf[at + 9] = size >>> 8;
+  buf[at + 10] = size & 255;
+}

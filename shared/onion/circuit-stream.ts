@@ -1,0 +1,349 @@
+/**
+ * One stream of a circuit, at either end: what is queued to be packed, its window or XOFF state, and how far each
+ * direction has come. CircuitEnd moves the cells.
+ *
+ * Each direction ends by itself. END with DONE is the end of the sender's data (C tor's peers then forget the stream;
+ * ours go on in the other direction); END with any other reason ends both.
+ *
+ * @module
+ */
+import { ProtocolError } from '../bytes/errors.js';
+import { EndReason, RelayCommand } from '../cell/commands.js';
+import { XOFF, XON } from '../cell/relay-cells.js';
+import type { Clock, Timer } from '../runtime/types.js';
+import { type FlowControl, STREAM_INCREMENT, STREAM_WINDOW } from './flow.js';
+import type { IncomingStream, StreamHandlers } from './types.js';
+
+/** Bytes a stream queues before `write` says false, and below which it says `drain`. */
+const HIGH_WATER = 128 * 1024;
+const LOW_WATER = 64 * 1024;
+/** Milliseconds without data after our END before we stop waiting for the peer's. */
+const LINGER = 60_000;
+/** Bytes a stream may bring before we have accepted it, under congestion control (a window bounds them otherwise). */
+const MAX_EARLY_BYTES = 1024 * 1024;
+
+const NO_BYTES = new Uint8Array(0);
+const XOFF_BODY = XOFF.encode({ version: 0 });
+const IGNORE: StreamHandlers = { data() {}, drain() {}, end() {} };
+
+/** What a stream needs of its end of the circuit. */
+export interface StreamHost {
+  readonly clock: Clock;
+  readonly flow: FlowControl;
+  /** Sends one message on this stream now. */
+  post(command: number, stream: CircuitStream, data: Uint8Array): void;
+  /** The stream may have something to pack. */
+  wake(stream: CircuitStream): void;
+  /** Both directions are over. */
+  forget(stream: CircuitStream): void;
+}
+
+/**
+ * connecting: we sent BEGIN; resolving: we sent RESOLVE; asked: the peer sent one of them, and we have not answered.
+ */
+export type StreamPhase = 'connecting' | 'resolving' | 'asked' | 'open' | 'closed';
+
+export class CircuitStream implements IncomingStream {
+  readonly id: number;
+  readonly command: number;
+  readonly request: Uint8Array;
+  /** Whether the peer asked for it. */
+  readonly incoming: boolean;
+  handlers: StreamHandlers;
+  phase: StreamPhase;
+  /** In CircuitEnd's ring of streams that have something to pack. */
+  awake = false;
+  /** First and last cell of this stream's data in the batch in hand, and its bytes; kept by CircuitEnd. */
+  firstCell = -1;
+  lastCell = -1;
+  gatheredBytes = 0;
+  /** Whether the peer has sent END. */
+  remoteEnded = false;
+  /** We no longer deliver: the owner gave the stream up. */
+  deaf = false;
+
+  private readonly host: StreamHost;
+  private readonly queue: Uint8Array[] = [];
+  private head = 0;
+  private headUsed = 0;
+  private queued = 0;
+  private wantsDrain = false;
+  private packageWindow = STREAM_WINDOW;
+  private deliverWindow = STREAM_WINDOW;
+  private paused = false;
+  private unread = 0;
+  private xoffSent = false;
+  private xoffReceived = false;
+  private ending: { readonly reason: number; readonly body: Uint8Array } | undefined;
+  private endSent = false;
+  /** `abort` came while what was queued before `end` was still being packed. */
+  private abortReason: number | undefined;
+  private linger: Timer | undefined;
+  private lastData = 0;
+
+  constructor(
+    host: StreamHost,
+    id: number,
+    ask: { command: number; request: Uint8Array; incoming: boolean },
+    handlers: StreamHandlers = IGNORE,
+  ) {
+    this.host = host;
+    this.id = id;
+    this.command = ask.command;
+    this.request = ask.request;
+    this.incoming = ask.incoming;
+    this.handlers = handlers;
+    if (ask.incoming) this.phase = 'asked';
+    else this.phase = ask.command === RelayCommand.RESOLVE ? 'resolving' : 'connecting';
+  }
+
+  get closed(): boolean {
+    return this.phase === 'closed';
+  }
+
+  get writableLength(): number {
+    return this.queued;
+  }
+
+  /** Cells that could arrive on this stream yet; for what is told apart after its end. */
+  get cellsDue(): number {
+    return this.host.flow.streamWindows ? this.deliverWindow : Number.POSITIVE_INFINITY;
+  }
+
+  // What the owner does
+
+  write(bytes: Uint8Array): boolean {
+    if (this.ending || this.closed || bytes.length === 0) return this.queued <= HIGH_WATER;
+    this.queue.push(bytes);
+    this.queued += bytes.length;
+    this.host.wake(this);
+    if (this.queued <= HIGH_WATER) return true;
+    this.wantsDrain = true;
+    return false;
+  }
+
+  end(reason: number, extra: Uint8Array = NO_BYTES): void {
+    if (this.ending || this.closed) return;
+    this.ending = { reason, body: Buffer.concat([Buffer.of(reason), extra]) };
+    if (reason !== EndReason.DONE) this.deaf = true;
+    this.host.wake(this);
+  }
+
+  abort(reason: number): void {
+    if (this.closed) return;
+    this.deaf = true;
+    if (!this.ending) {
+      this.dropQueue();
+      this.end(reason);
+    } else if (this.endSent) {
+      this.sendSecondEnd(reason);
+      this.finish();
+    } else this.abortReason = reason;
+  }
+
+  pause(): void {
+    if (this.paused) return;
+    this.paused = true;
+    this.unread = 0;
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    if (this.xoffSent && !this.closed) {
+      this.xoffSent = false;
+      // No rate: our reader was slow for once, which says nothing about how fast it is.
+      this.host.post(RelayCommand.XON, this, XON.encode({ version: 0, kbps: 0 }));
+    }
+    this.credit();
+  }
+
+  accept(body: Uint8Array): void {
+    if (this.phase !== 'asked') return;
+    this.phase = 'open';
+    this.host.post(RelayCommand.CONNECTED, this, body);
+    this.credit();
+    this.host.wake(this);
+  }
+
+  answer(body: Uint8Array): void {
+    if (this.phase !== 'asked') return;
+    this.host.post(RelayCommand.RESOLVED, this, body);
+    this.finish();
+  }
+
+  // What CircuitEnd asks and tells
+
+  /** DATA cells' worth of queue that the stream's own flow control lets go now, at most `most`. */
+  packable(most: number): number {
+    if (this.queued === 0 || this.xoffReceived || this.phase === 'asked' || this.phase === 'resolving')
+      return 0;
+    return this.host.flow.streamWindows ? Math.min(most, this.packageWindow) : most;
+  }
+
+  /** Moves up to `size` queued bytes into `buf` at `at`, as one DATA cell; returns how many. */
+  take(buf: Buffer, at: number, size: number): number {
+    let taken = 0;
+    while (taken < size && this.queued > 0) {
+      const chunk = this.queue[this.head]!;
+      const n = Math.min(size - taken, chunk.length - this.headUsed);
+      // A view per cell is the cheapest copy Node has for half a kilobyte.
+      buf.set(n === chunk.length ? chunk : chunk.subarray(this.headUsed, this.headUsed + n), at + taken);
+      taken += n;
+      this.headUsed += n;
+      this.queued -= n;
+      if (this.headUsed === chunk.length) this.dropHead();
+    }
+    if (this.host.flow.streamWindows) this.packageWindow--;
+    return taken;
+  }
+
+  /** Whether END is due: all before it is packed. */
+  get endDue(): boolean {
+    return !this.closed && this.ending !== undefined && !this.endSent && this.queued === 0;
+  }
+
+  /** Sends the END that is due. */
+  sendEnd(): void {
+    if (this.closed) return;
+    this.endSent = true;
+    this.host.post(RelayCommand.END, this, this.ending!.body);
+    if (this.abortReason !== undefined) this.sendSecondEnd(this.abortReason);
+    if (this.remoteEnded || this.deaf) this.finish();
+    else this.startLinger();
+  }
+
+  /** Whether the owner waits for `drain` and may have it; asking takes it. */
+  takeDrain(): boolean {
+    if (!this.wantsDrain || this.queued > LOW_WATER) return false;
+    this.wantsDrain = false;
+    return !this.closed;
+  }
+
+  /** Counts one DATA cell from the peer. Throws ProtocolError when it had no right to it. */
+  countData(size: number): void {
+    if (this.remoteEnded) throw new ProtocolError('DATA after END');
+    if (this.phase === 'connecting' || this.phase === 'resolving')
+      throw new ProtocolError('DATA before CONNECTED');
+    if (this.host.flow.streamWindows) {
+      if (--this.deliverWindow < 0) throw new ProtocolError('DATA past the stream window');
+      return;
+    }
+    if (!this.paused && this.phase !== 'asked') return;
+    this.unread += size;
+    // An XOFF before CONNECTED is dropped by C tor's clients: all that is left is to refuse.
+    if (this.phase === 'asked') {
+      if (this.unread > MAX_EARLY_BYTES) this.fail(EndReason.RESOURCELIMIT);
+    } else if (!this.xoffSent && !this.deaf && this.unread > this.host.flow.xoffBytes) {
+      this.xoffSent = true;
+      this.host.post(RelayCommand.XOFF, this, XOFF_BODY);
+    }
+  }
+
+  /** Hands over gathered data. */
+  deliver(bytes: Buffer): void {
+    if (this.linger) this.lastData = this.host.clock.monotonic();
+    this.handlers.data(bytes);
+    this.credit();
+  }
+
+  connected(address: string | undefined, ttl: number): void {
+    this.phase = 'open';
+    this.handlers.connected?.(address, ttl);
+  }
+
+  resolved(data: Uint8Array): void {
+    this.finish();
+    this.handlers.resolved?.(data);
+  }
+
+  /** A stream SENDME. Throws ProtocolError past the window. */
+  sendme(): void {
+    if (!this.host.flow.streamWindows) throw new ProtocolError('stream SENDME under congestion control');
+    if (this.packageWindow + STREAM_INCREMENT > STREAM_WINDOW)
+      throw new ProtocolError('SENDME past the stream window');
+    this.packageWindow += STREAM_INCREMENT;
+    this.host.wake(this);
+  }
+
+  xoff(): void {
+    this.xoffReceived = true;
+  }
+
+  xon(): void {
+    this.xoffReceived = false;
+    this.host.wake(this);
+  }
+
+  /** The peer's END. */
+  remoteEnd(reason: number): void {
+    const half = reason === EndReason.DONE && (this.phase === 'open' || this.phase === 'asked');
+    const told = this.deaf;
+    this.remoteEnded = true;
+    if (!half || this.endSent) this.finish();
+    if (!told) this.handlers.end(reason, false);
+  }
+
+  /** Ends both directions from our side, and tells the owner. */
+  fail(reason: number): void {
+    if (!this.endSent) this.host.post(RelayCommand.END, this, Buffer.of(reason));
+    this.die(reason);
+  }
+
+  /** The circuit is gone. */
+  die(reason: number): void {
+    if (this.closed) return;
+    const told = this.deaf;
+    this.finish();
+    if (!told) this.handlers.end(reason, true);
+  }
+
+  private credit(): void {
+    if (this.paused || this.deaf || this.closed || this.phase === 'asked' || this.remoteEnded) return;
+    if (!this.host.flow.streamWindows) return;
+    while (this.deliverWindow <= STREAM_WINDOW - STREAM_INCREMENT) {
+      this.deliverWindow += STREAM_INCREMENT;
+      this.host.post(RelayCommand.SENDME, this, NO_BYTES);
+    }
+  }
+
+  /** After END with DONE, a peer that knows half-closed streams learns that we do not even listen any more. */
+  private sendSecondEnd(reason: number): void {
+    if (this.remoteEnded || this.ending?.reason !== EndReason.DONE || reason === EndReason.DONE) return;
+    this.host.post(RelayCommand.END, this, Buffer.of(reason));
+  }
+
+  private startLinger(): void {
+    const { clock } = this.host;
+    this.lastData = clock.monotonic();
+    const check = () => {
+      const left = this.lastData + LINGER - clock.monotonic();
+      if (left > 0) this.linger = clock.setTimer(left, check);
+      else this.die(EndReason.TIMEOUT);
+    };
+    this.linger = clock.setTimer(LINGER, check);
+  }
+
+  private dropHead(): void {
+    this.head++;
+    this.headUsed = 0;
+    if (this.head < this.queue.length && this.head < 64) return;
+    this.queue.splice(0, this.head);
+    this.head = 0;
+  }
+
+  private dropQueue(): void {
+    this.queue.length = 0;
+    this.head = 0;
+    this.headUsed = 0;
+    this.queued = 0;
+  }
+
+  private finish(): void {
+    if (this.closed) return;
+    this.phase = 'closed';
+    this.dropQueue();
+    this.linger?.cancel();
+    this.host.forget(this);
+  }
+}
