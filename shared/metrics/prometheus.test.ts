@@ -1,0 +1,41 @@
+import test from 'ava';
+import { createMetrics } from './prometheus.js';
+import { noMetrics } from './types.js';
+
+test('what was counted is shown, once a name', async (t) => {
+  const metrics = createMetrics();
+  metrics.counter('tor_relay_cells_total', 'Cells by command', ['command']).add(2, { command: 'relay' });
+  metrics.counter('tor_relay_cells_total', 'Cells by command', ['command']).add(1, { command: 'relay' });
+  metrics.gauge('tor_relay_circuits', 'Circuits').set(5);
+  metrics.histogram('cepa_vote_seconds', 'Time to vote', [1, 5]).observe(3);
+  let queued = 7;
+  metrics.observed('cepa_queue_bytes', 'Bytes in queues', () => queued);
+  queued = 9;
+  const { contentType, body } = await metrics.show();
+  t.regex(contentType, /^text\/plain/);
+  const lines = body.split('\n');
+  t.true(lines.includes('tor_relay_cells_total{command="relay"} 3'), body);
+  t.true(lines.includes('# TYPE tor_relay_cells_total counter'));
+  t.true(lines.includes('# HELP tor_relay_circuits Circuits'));
+  t.true(lines.includes('tor_relay_circuits 5'));
+  t.true(lines.includes('cepa_vote_seconds_bucket{le="5"} 1'));
+  t.true(lines.includes('cepa_queue_bytes 9'));
+});
+
+test('two registries know nothing of each other', async (t) => {
+  const one = createMetrics();
+  const other = createMetrics({ processMetrics: true });
+  one.counter('cepa_a_total', 'a').add();
+  const { body } = await other.show();
+  t.false(body.includes('cepa_a_total'));
+  t.true(body.includes('process_cpu_seconds_total'));
+});
+
+test('no metrics take everything', (t) => {
+  t.notThrows(() => {
+    noMetrics.counter('a', 'a').add();
+    noMetrics.gauge('a', 'a').set(1);
+    noMetrics.histogram('a', 'a', []).observe(1);
+    noMetrics.observed('a', 'a', () => 1);
+  });
+});

@@ -1,0 +1,62 @@
+/**
+ * Metrics in Prometheus's text format (prom-client).
+ *
+ * @module
+ */
+import prom from 'prom-client';
+import type { Labels, Metrics } from './types.js';
+
+/** Metrics that can be shown. */
+export interface ShownMetrics extends Metrics {
+  /** The exposition, and its content type. */
+  show(): Promise<{ contentType: string; body: string }>;
+}
+
+/** A registry of its own; `processMetrics` adds memory, CPU and event-loop delay of this process. */
+export function createMetrics(options: { processMetrics?: boolean } = {}): ShownMetrics {
+  const registry = new prom.Registry();
+  if (options.processMetrics) prom.collectDefaultMetrics({ register: registry });
+  const known = new Map<string, unknown>();
+
+  const once = <T>(name: string, make: () => T): T => {
+    if (!known.has(name)) known.set(name, make());
+    return known.get(name) as T;
+  };
+  const shape = (name: string, help: string, labels: readonly string[] = []) => ({
+    name,
+    help,
+    labelNames: [...labels],
+    registers: [registry],
+  });
+
+  return {
+    counter: (name, help, labels) =>
+      once(name, () => {
+        const counter = new prom.Counter(shape(name, help, labels));
+        return { add: (by = 1, values: Labels = {}) => counter.inc(values, by) };
+      }),
+    gauge: (name, help, labels) =>
+      once(name, () => {
+        const gauge = new prom.Gauge(shape(name, help, labels));
+        return { set: (value: number, values: Labels = {}) => gauge.set(values, value) };
+      }),
+    histogram: (name, help, buckets, labels) =>
+      once(name, () => {
+        const histogram = new prom.Histogram({ ...shape(name, help, labels), buckets: [...buckets] });
+        return { observe: (value: number, values: Labels = {}) => histogram.observe(values, value) };
+      }),
+    observed(name, help, read) {
+      once(
+        name,
+        () =>
+          new prom.Gauge({
+            ...shape(name, help),
+            collect() {
+              this.set(read());
+            },
+          }),
+      );
+    },
+    show: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+  };
+}
