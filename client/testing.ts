@@ -54,7 +54,7 @@ function statusOf(sketch: RelaySketch, n: number): RouterStatus {
     bandwidth: sketch.bandwidth ?? 1000,
     unmeasured: false,
     measured: undefined,
-    measuredButAuthority: false,
+    measuredButAuthority: undefined,
     policy: undefined,
     microdescDigest: `m${n}`,
     ed25519Id: undefined,
