@@ -70,6 +70,8 @@ export interface ExtraInfo {
   readonly ed25519Id: Uint8Array;
   readonly sha1: Uint8Array;
   readonly sha256: Uint8Array;
+  /** Of the RSA identity; checked by `checkExtraInfo` against the server descriptor. */
+  readonly rsaSignature: Uint8Array;
   readonly text: string;
 }
 

@@ -90,9 +90,12 @@ export function objectOf(item: Item, label: string, least: number, most: number)
 /** An RSA signature: keys of 1024 to 4096 bits. */
 export const rsaSignature = (label = 'SIGNATURE'): ItemCodec<Uint8Array> => object(label, 128, 512);
 
+/** Longest DER of a public key: 8192 bits. */
+const MAX_RSA_DER = 1100;
+
 /** DER of a public RSA key with exponent 65537. */
 function rsaKeyOf(item: Item, bits: number | undefined): Uint8Array {
-  const der = objectOf(item, 'RSA PUBLIC KEY', 1, 1100);
+  const der = objectOf(item, 'RSA PUBLIC KEY', 1, MAX_RSA_DER);
   const key = rsaPublic(der, item.field);
   if (key.exponent !== RSA_EXPONENT) item.fail('exponent is not 65537');
   if (bits !== undefined && key.bits !== bits) item.fail(`key of ${key.bits} bits, not ${bits}`);
@@ -107,10 +110,10 @@ export const rsaKey = (bits?: number): ItemCodec<Uint8Array> => ({
   write: (bytes) => ({ object: { label: 'RSA PUBLIC KEY', bytes } }),
 });
 
-/** An onion key of a microdescriptor, which may be an empty line. */
+/** The TAP onion key of a microdescriptor, or an empty line. Nobody uses it any more: it is not looked into. */
 export const optionalRsaKey: ItemCodec<Uint8Array | null> = {
   object: 'optional',
-  read: (item) => (item.object === undefined ? null : rsaKeyOf(item, RELAY_RSA_BITS)),
+  read: (item) => (item.object === undefined ? null : objectOf(item, 'RSA PUBLIC KEY', 1, MAX_RSA_DER)),
   write: (bytes) => (bytes === null ? {} : { object: { label: 'RSA PUBLIC KEY', bytes } }),
 };
 
