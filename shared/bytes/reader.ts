@@ -57,7 +57,8 @@ export class Reader {
 
   /** A copy of the next `n` bytes, for what outlives the input buffer. */
   copy(n: number, field: string): Uint8Array {
-    return this.slice(n, field).slice();
+    // Not `slice()`: that of a Buffer makes a view.
+    return new Uint8Array(this.slice(n, field));
   }
 
   /** A view of all that is left. */
