@@ -3,18 +3,21 @@
  *
  * @module
  */
-import { createHash, createHmac } from 'node:crypto';
+import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
 
 /** Bytes of a SHA-1 digest. */
 export const SHA1_SIZE = 20;
 /** Bytes of a SHA-256 or SHA3-256 digest. */
 export const SHA256_SIZE = 32;
 
-function digest(algorithm: string, parts: readonly Uint8Array[]): Uint8Array {
-  const hash = createHash(algorithm);
+function finish(hash: Hash | Hmac, parts: readonly Uint8Array[]): Uint8Array {
   for (const part of parts) hash.update(part);
-  return hash.digest();
+  const { buffer, byteOffset, length } = hash.digest();
+  // Not a Buffer: `slice` of one does not copy.
+  return new Uint8Array(buffer, byteOffset, length);
 }
+
+const digest = (algorithm: string, parts: readonly Uint8Array[]) => finish(createHash(algorithm), parts);
 
 /** SHA-1 of the parts in order: 20 bytes. */
 export const sha1 = (...parts: Uint8Array[]): Uint8Array => digest('sha1', parts);
@@ -29,15 +32,9 @@ export const sha512 = (...parts: Uint8Array[]): Uint8Array => digest('sha512', p
 export const sha3_256 = (...parts: Uint8Array[]): Uint8Array => digest('sha3-256', parts);
 
 /** The first `outLength` bytes of SHAKE-256 of the parts in order. */
-export function shake256(outLength: number, ...parts: Uint8Array[]): Uint8Array {
-  const hash = createHash('shake256', { outputLength: outLength });
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-}
+export const shake256 = (outLength: number, ...parts: Uint8Array[]): Uint8Array =>
+  finish(createHash('shake256', { outputLength: outLength }), parts);
 
 /** HMAC-SHA256 of the parts in order: 32 bytes. */
-export function hmacSha256(key: Uint8Array, ...parts: Uint8Array[]): Uint8Array {
-  const hmac = createHmac('sha256', key);
-  for (const part of parts) hmac.update(part);
-  return hmac.digest();
-}
+export const hmacSha256 = (key: Uint8Array, ...parts: Uint8Array[]): Uint8Array =>
+  finish(createHmac('sha256', key), parts);

@@ -74,7 +74,7 @@ export function ed25519FromSeed(seed: Uint8Array): Ed25519KeyPair {
     seed: Uint8Array.from(seed),
     expanded: expandEd25519Seed(seed),
     publicKey: Uint8Array.from(spki.subarray(-ED25519_SIZE)),
-    sign: (message) => sign(null, message, key),
+    sign: (message) => new Uint8Array(sign(null, message, key)),
   };
 }
 
@@ -108,7 +108,7 @@ function signExpanded(expanded: Uint8Array, publicKey: Uint8Array, message: Uint
   const r = scalarOf(sha512(expanded.subarray(32), message));
   const R = Point.BASE.multiply(r).toBytes();
   const k = scalarOf(sha512(R, publicKey, message));
-  return concat(R, bytesOfScalar((r + k * s) % ORDER));
+  return Uint8Array.from(concat(R, bytesOfScalar((r + k * s) % ORDER)));
 }
 
 /** Whether the signature is the key's over the message; false as well for keys and signatures of a wrong size. */

@@ -95,7 +95,7 @@ export function rsaFromKeyObject(keyObject: KeyObject): RsaKey {
     signRaw(digest) {
       if (digest.length > bits / 8 - PADDING_OVERHEAD)
         throw new CepaError('rsa-digest-size', `a ${bits}-bit RSA key cannot sign ${digest.length} bytes`);
-      return privateEncrypt({ key: keyObject, padding: constants.RSA_PKCS1_PADDING }, digest);
+      return new Uint8Array(privateEncrypt({ key: keyObject, padding: constants.RSA_PKCS1_PADDING }, digest));
     },
     toPem: () => keyObject.export({ format: 'pem', type: 'pkcs1' }) as string,
   };

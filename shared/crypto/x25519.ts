@@ -79,7 +79,7 @@ class NodeX25519KeyPair implements X25519KeyPair {
       throw new RangeError(`X25519 secret key: wanted ${X25519_SIZE} bytes, got ${secret.length}`);
     this.secret = clampX25519(Uint8Array.from(secret));
     this.key = importPrivate(this.secret);
-    this.publicKey = diffieHellman({ privateKey: this.key, publicKey: basePoint });
+    this.publicKey = new Uint8Array(diffieHellman({ privateKey: this.key, publicKey: basePoint }));
   }
 
   agree(peerPublic: Uint8Array): Uint8Array {
@@ -89,7 +89,7 @@ class NodeX25519KeyPair implements X25519KeyPair {
   agreeWith(peer: KeyObject): Uint8Array {
     let shared: Uint8Array;
     try {
-      shared = diffieHellman({ privateKey: this.key, publicKey: peer });
+      shared = new Uint8Array(diffieHellman({ privateKey: this.key, publicKey: peer }));
     } catch (cause) {
       // OpenSSL refuses an all-zero result by itself.
       throw new ProtocolError('X25519: the peer sent a key of low order', { cause });
