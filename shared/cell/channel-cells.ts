@@ -44,25 +44,7 @@ const toTheEnd: Field<number[]> = {
 /** VERSIONS (tor-spec 4.1): link protocol numbers of 2 bytes each, to the end of the body. */
 export const VERSIONS = struct('VERSIONS', { versions: toTheEnd });
 
-/** Certificate types of a CERTS cell (tor-spec 4.2). */
-export const CertType = {
-  /** X.509, the TLS key signed by the RSA identity. */
-  LINK: 1,
-  /** X.509, the RSA identity signed by itself. */
-  RSA_ID: 2,
-  /** X.509, an RSA authentication key. */
-  RSA_AUTH: 3,
-  /** Ed25519 identity signs the signing key. */
-  SIGNING: 4,
-  /** Signing key signs the SHA-256 of the TLS certificate. */
-  SIGNING_LINK: 5,
-  /** Signing key signs the key that AUTHENTICATE is signed with. */
-  SIGNING_AUTH: 6,
-  /** RSA identity signs the ed25519 identity. */
-  RSA_CROSS: 7,
-} as const;
-
-/** CERTS (tor-spec 4.2): count (1), then type (1), length (2), certificate. */
+/** CERTS (tor-spec 4.2): count (1), then type (1), length (2), certificate. Types are in crypto/certs. */
 export const CERTS = struct('CERTS', {
   certs: list(u8, group({ type: u8, body: counted(u16) })),
 });

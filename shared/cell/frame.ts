@@ -253,9 +253,9 @@ export function encodeVariable(circuitId: number, command: number, body: Uint8Ar
 }
 
 /** A variable cell with the 2-byte circuit id that is used up to VERSIONS. */
-export function encodeNarrow(command: number, body: Uint8Array): Buffer {
+export function encodeNarrow(command: number, body: Uint8Array, circuitId = 0): Buffer {
   const cell = Buffer.allocUnsafe(NARROW_HEADER_SIZE + body.length);
-  cell.writeUInt16BE(0, 0);
+  cell.writeUInt16BE(circuitId, 0);
   cell[2] = command;
   cell.writeUInt16BE(body.length, 3);
   cell.set(body, NARROW_HEADER_SIZE);

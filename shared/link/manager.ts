@@ -1,0 +1,389 @@
+/**
+ * The links of a node: dials, accepts, shares, closes what is idle.
+ *
+ * @module
+ */
+import { sameBytes } from '../bytes/text.js';
+import { canonicalHost } from '../cell/addresses.js';
+import { Command } from '../cell/commands.js';
+import type { LinkCredentials } from '../crypto/link-credentials.js';
+import type { Log } from '../log/types.js';
+import type { Clock, Listener, NetAddress, Random, Timer, TlsConn, Transport } from '../runtime/types.js';
+import { LinkChannel } from './channel.js';
+import { ChannelDirectory, targetKey } from './directory.js';
+import { type LinkError, linkError, reasonOf } from './errors.js';
+import type { HandshakeResult } from './handshake.js';
+import { ChannelPadding, type PaddingConfig, type PaddingRole } from './padding.js';
+import { LinkSession } from './session.js';
+import { type LinkStats, newLinkStats } from './stats.js';
+import type { Channel, ChannelHandler, ChannelManager, ChannelTarget } from './types.js';
+
+/** Bounds; times in milliseconds. */
+export interface LinkLimits {
+  /** Cells in one circuit's output queue: consensus parameter circ_max_cell_queue_size. */
+  readonly maxQueue: number;
+  /** Circuits on one channel. */
+  readonly maxCircuits: number;
+  /** For the TCP and TLS handshakes of one address, and for the link handshake after them. */
+  readonly dialTimeout: number;
+  readonly handshakeTimeout: number;
+  /** Accepted connections whose handshake is not done: in all, and from one address. */
+  readonly maxHalfOpen: number;
+  readonly maxHalfOpenPerHost: number;
+  /** How long a channel without circuits lives: to or from a client or not canonical (and up to half more); between relays (give or take a quarter, nf_conntimeout_relays). */
+  readonly idleClient: number;
+  readonly idleRelay: number;
+  /** Silence after which a PADDING keeps the connection (and middleboxes) awake: KeepalivePeriod. */
+  readonly keepalive: number;
+}
+
+/** C tor's numbers, where it has them. */
+export const DEFAULT_LINK_LIMITS: LinkLimits = {
+  maxQueue: 50_000,
+  maxCircuits: 65_536,
+  dialTimeout: 30_000,
+  handshakeTimeout: 30_000,
+  maxHalfOpen: 2_048,
+  maxHalfOpenPerHost: 128,
+  idleClient: 180_000,
+  idleRelay: 3_600_000,
+  keepalive: 300_000,
+};
+
+/** How often idle channels are looked for, milliseconds. */
+const SWEEP = 30_000;
+
+/** What a manager needs of the world. */
+export interface LinkEnv {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly log: Log;
+}
+
+/** What the other end said of us and its clock when a channel opened. */
+export interface PeerNews {
+  /** Our address as the peer sees it. */
+  readonly observedHost: string | undefined;
+  /** Our clock less the peer's, milliseconds. */
+  readonly skew: number | undefined;
+}
+
+/** What a manager is for. */
+export interface ChannelManagerConfig {
+  /** A relay's; absent for a client, which proves nothing and takes no circuits. Asked for at each handshake. */
+  readonly credentials?: () => LinkCredentials;
+  readonly handler: ChannelHandler;
+  /** The addresses this relay is listed with, for NETINFO. */
+  readonly ownAddresses?: () => readonly NetAddress[];
+  /** Source address of what is dialled. */
+  readonly localHost?: string;
+  /** Asked for at each new channel. */
+  readonly limits?: () => Partial<LinkLimits>;
+  /** No padding is sent when absent. */
+  readonly padding?: PaddingConfig;
+  /** A channel opened, before anything comes through it. */
+  readonly opened?: (channel: Channel, news: PeerNews) => void;
+}
+
+/** A channel manager, with what a node's own parts need beyond dialling. */
+export interface LinkManager extends ChannelManager {
+  readonly stats: LinkStats;
+  readonly channels: Iterable<LinkChannel>;
+  /** Open channels. */
+  readonly count: number;
+  /** Takes a connection that was accepted. Needs credentials. */
+  accept(conn: TlsConn): void;
+  listen(at: NetAddress): Promise<Listener>;
+  /** Stops listening and dialling, closes every channel. */
+  close(): Promise<void>;
+}
+
+/** Channels by identity. */
+export const createChannelManager = (env: LinkEnv, config: ChannelManagerConfig): LinkManager =>
+  new Links(env, config);
+
+class Links implements LinkManager {
+  readonly stats = newLinkStats();
+  private readonly env: LinkEnv;
+  private readonly config: ChannelManagerConfig;
+  private readonly log: Log;
+  private readonly directory = new ChannelDirectory();
+  private readonly dials = new Map<string, Promise<LinkChannel>>();
+  private readonly sessions = new Set<LinkSession>();
+  private readonly listeners = new Set<Listener>();
+  private readonly halfOpenByHost = new Map<string, number>();
+  private readonly idleTimes = new WeakMap<LinkChannel, number>();
+  private halfOpenAccepted = 0;
+  private previous: LinkCredentials | undefined;
+  private latest: LinkCredentials | undefined;
+  private nextId = 1;
+  private sweeper: Timer | undefined;
+  private closed = false;
+
+  constructor(env: LinkEnv, config: ChannelManagerConfig) {
+    this.env = env;
+    this.config = config;
+    this.log = env.log.child('link');
+  }
+
+  get channels(): Iterable<LinkChannel> {
+    return this.directory.all;
+  }
+
+  get count(): number {
+    return this.directory.all.size;
+  }
+
+  private get limits(): LinkLimits {
+    return { ...DEFAULT_LINK_LIMITS, ...this.config.limits?.() };
+  }
+
+  // Dialling.
+
+  async get(target: ChannelTarget): Promise<Channel> {
+    const known = this.directory.find(target, this.env.clock.monotonic());
+    if (known) return known;
+    const key = targetKey(target);
+    const running = this.dials.get(key);
+    if (running) return running;
+    const dial = this.dial(target, this.config.handler);
+    this.dials.set(key, dial);
+    try {
+      return await dial;
+    } finally {
+      this.dials.delete(key);
+    }
+  }
+
+  async probe(target: ChannelTarget): Promise<void> {
+    const channel = await this.dial(target, NO_CIRCUITS);
+    channel.close('the probe is done');
+  }
+
+  /** The addresses one after the other, until one leads to the target. */
+  private async dial(target: ChannelTarget, handler: ChannelHandler): Promise<LinkChannel> {
+    let failure: LinkError = linkError('connect', 'no address to dial');
+    for (const address of target.addresses) {
+      if (this.closed) throw linkError('closed', 'the node is stopping');
+      try {
+        return await this.dialOne(address, target, handler);
+      } catch (error) {
+        failure = error as LinkError;
+        this.log.info('a link could not be made', { code: failure.code, reason: failure.message });
+      }
+    }
+    throw failure;
+  }
+
+  private async dialOne(
+    address: NetAddress,
+    target: ChannelTarget,
+    handler: ChannelHandler,
+  ): Promise<LinkChannel> {
+    const { dialTimeout } = this.limits;
+    const { localHost } = this.config;
+    const options = localHost ? { timeout: dialTimeout, localHost } : { timeout: dialTimeout };
+    let conn: TlsConn;
+    try {
+      conn = await this.env.transport.dialTls(address, options);
+    } catch (error) {
+      throw linkError('connect', `${address.host}:${address.port}: ${reasonOf(error)}`, error);
+    }
+    return new Promise((resolve, reject) => {
+      this.session(conn, 'initiator', target, handler, resolve, (error) =>
+        reject(linkError(error.code, `${address.host}:${address.port}: ${error.message}`, error)),
+      );
+    });
+  }
+
+  // Accepting.
+
+  async listen(at: NetAddress): Promise<Listener> {
+    const listener = await this.env.transport.listenTls(
+      at,
+      () => this.credentials()!.tls,
+      (conn) => this.accept(conn),
+    );
+    this.listeners.add(listener);
+    return {
+      local: listener.local,
+      close: () => {
+        this.listeners.delete(listener);
+        return listener.close();
+      },
+    };
+  }
+
+  accept(conn: TlsConn): void {
+    const { maxHalfOpen, maxHalfOpenPerHost } = this.limits;
+    const { host } = conn.remote;
+    const fromHost = this.halfOpenByHost.get(host) ?? 0;
+    if (this.closed || this.halfOpenAccepted >= maxHalfOpen || fromHost >= maxHalfOpenPerHost) {
+      this.stats.refused++;
+      conn.destroy();
+      return;
+    }
+    this.halfOpenAccepted++;
+    this.halfOpenByHost.set(host, fromHost + 1);
+    const settled = () => {
+      this.halfOpenAccepted--;
+      const left = this.halfOpenByHost.get(host)! - 1;
+      if (left > 0) this.halfOpenByHost.set(host, left);
+      else this.halfOpenByHost.delete(host);
+    };
+    this.session(conn, 'responder', undefined, this.config.handler, settled, (error) => {
+      settled();
+      this.log.info('a peer failed the link handshake', { code: error.code, reason: error.message });
+    });
+  }
+
+  /** Today's credentials; those of before are kept for handshakes that TLS began with them. */
+  private credentials(): LinkCredentials | undefined {
+    const current = this.config.credentials?.();
+    if (current !== this.latest) {
+      this.previous = this.latest;
+      this.latest = current;
+    }
+    return current;
+  }
+
+  private credentialsFor(conn: TlsConn, role: 'initiator' | 'responder'): LinkCredentials | undefined {
+    const current = this.credentials();
+    const { previous } = this;
+    const shown = conn.ownCertificate;
+    if (role === 'responder' && shown && previous && sameBytes(previous.tls.certDer, shown)) return previous;
+    return current;
+  }
+
+  // Both.
+
+  private session(
+    conn: TlsConn,
+    role: 'initiator' | 'responder',
+    expected: ChannelTarget | undefined,
+    handler: ChannelHandler,
+    done: (channel: LinkChannel) => void,
+    failed: (error: LinkError) => void,
+  ): void {
+    const { clock, random } = this.env;
+    const ownHosts = [...new Set((this.config.ownAddresses?.() ?? []).map(({ host }) => host))];
+    const session: LinkSession = new LinkSession({
+      conn,
+      clock,
+      log: this.log,
+      stats: this.stats,
+      timeout: this.limits.handshakeTimeout,
+      handshake: {
+        role,
+        tls: conn,
+        credentials: this.credentialsFor(conn, role),
+        random,
+        now: () => clock.now(),
+        remoteHost: canonicalHost(conn.remote.host),
+        ownHosts,
+        ...(expected ? { expected } : {}),
+      },
+      opened: (result, stop) => {
+        this.sessions.delete(session);
+        const channel = this.channel(conn, role, result, handler, stop);
+        done(channel);
+        return channel;
+      },
+      failed: (error) => {
+        this.sessions.delete(session);
+        failed(error);
+      },
+    });
+    this.sessions.add(session);
+  }
+
+  private channel(
+    conn: TlsConn,
+    role: 'initiator' | 'responder',
+    result: HandshakeResult,
+    handler: ChannelHandler,
+    stop: () => void,
+  ): LinkChannel {
+    const { clock, random } = this.env;
+    const isRelay = this.config.credentials !== undefined;
+    const initiator = role === 'initiator';
+    let padding: ChannelPadding | undefined;
+    const channel = new LinkChannel({
+      id: this.nextId++,
+      conn,
+      clock,
+      random,
+      log: this.log,
+      stats: this.stats,
+      handler,
+      limits: this.limits,
+      peer: result.peer,
+      initiator,
+      linkProtocol: result.linkProtocol,
+      authenticated: result.authenticated,
+      canonical: result.canonical,
+      accepts: isRelay,
+      padding: (body) => padding?.negotiate(body),
+      stopped: () => {
+        stop();
+        padding?.stop();
+        this.directory.remove(channel);
+      },
+    });
+    if (handler === NO_CIRCUITS) return channel;
+    this.directory.add(channel);
+    const paddingRole: PaddingRole = !isRelay ? 'client' : result.authenticated ? 'between' : 'relay';
+    if (this.config.padding)
+      padding = new ChannelPadding(channel, this.config.padding, paddingRole, { clock, random });
+    this.idleTimes.set(channel, this.idleTime(channel.canonical && isRelay && result.authenticated));
+    this.sweepLater();
+    this.log.debug('a channel opened', { channel: channel.id, initiator, canonical: channel.canonical });
+    this.config.opened?.(channel, { observedHost: result.observedHost, skew: result.skew });
+    return channel;
+  }
+
+  // Idle channels (channelpadding_get_channel_idle_timeout, run_connection_housekeeping).
+
+  private idleTime(betweenRelays: boolean): number {
+    const { idleClient, idleRelay } = this.limits;
+    const share = this.env.random.fraction();
+    return betweenRelays ? idleRelay * (0.75 + share / 2) : idleClient * (1 + share / 2);
+  }
+
+  private sweepLater(): void {
+    this.sweeper ??= this.env.clock.setTimer(SWEEP, () => {
+      this.sweeper = undefined;
+      this.sweep();
+      if (this.count > 0 && !this.closed) this.sweepLater();
+    });
+  }
+
+  private sweep(): void {
+    const now = this.env.clock.monotonic();
+    const { keepalive } = this.limits;
+    for (const channel of [...this.directory.all]) {
+      const { idleSince } = channel;
+      if (idleSince !== undefined && now - idleSince >= this.idleTimes.get(channel)!)
+        channel.close('no circuit for long');
+      else if (now - channel.lastWrite >= 10 * keepalive) channel.close('nothing could be written for long');
+      else if (now - channel.lastWrite >= keepalive && channel.queued === 0)
+        channel.sendControl(Command.PADDING, new Uint8Array(0));
+    }
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    this.sweeper?.cancel();
+    for (const session of [...this.sessions]) session.abort('the node is stopping');
+    for (const channel of [...this.directory.all]) channel.close('the node is stopping');
+    await Promise.all([...this.listeners].map((listener) => listener.close()));
+    this.listeners.clear();
+  }
+}
+
+/** For probes: the peer may ask for circuits, but gets none. */
+const NO_CIRCUITS: ChannelHandler = {
+  create: (leg) => leg.destroy(0),
+  closed() {},
+};
