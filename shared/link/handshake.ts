@@ -167,9 +167,9 @@ export class LinkHandshake {
     this.send(encodeVariable(0, Command.CERTS, body));
   }
 
-  private sendResponse({ responderCerts }: LinkCredentials): void {
+  private sendResponse({ certs }: LinkCredentials): void {
     this.sendVersions();
-    this.sendCerts(responderCerts);
+    this.sendCerts(certs);
     const body = { challenge: this.params.random.bytes(32), methods: [AUTH_TYPE] };
     this.send(encodeVariable(0, Command.AUTH_CHALLENGE, AUTH_CHALLENGE.encode(body)));
     this.sendNetinfo();
@@ -206,7 +206,7 @@ export class LinkHandshake {
     const { credentials, random } = this.params;
     if (!credentials) return;
     if (methods.includes(AUTH_TYPE)) {
-      const sign = (message: Uint8Array) => credentials.authSigner.sign(message);
+      const sign = (message: Uint8Array) => credentials.linkAuthSigner.sign(message);
       const answer = makeAuthenticate(this.facts(credentials, this.proven!), random.bytes(24), sign);
       this.out.push(encodeVariable(0, Command.AUTHENTICATE, answer));
     }
@@ -221,7 +221,7 @@ export class LinkHandshake {
     const exportKeyingMaterial = tls.exportKeyingMaterial.bind(tls);
     return role === 'initiator'
       ? {
-          initiatorRsa: own.rsaDigest,
+          initiatorRsa: own.rsaIdSha256,
           responderRsa: peer.rsaDigest,
           initiatorEd25519: own.ed25519Id,
           responderEd25519: peer.ed25519Id,
@@ -232,7 +232,7 @@ export class LinkHandshake {
         }
       : {
           initiatorRsa: peer.rsaDigest,
-          responderRsa: own.rsaDigest,
+          responderRsa: own.rsaIdSha256,
           initiatorEd25519: peer.ed25519Id,
           responderEd25519: own.ed25519Id,
           responderLog: sent,
