@@ -144,6 +144,11 @@ export class BuildTimes {
     return forHops(this.current, hops);
   }
 
+  /** The parameters in force. */
+  get parameters(): BuildTimeoutParams {
+    return this.params;
+  }
+
   get count(): number {
     return this.times.length;
   }
