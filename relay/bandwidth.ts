@@ -92,11 +92,13 @@ export class BandwidthHistory {
 
   read(bytes: number): void {
     this.totalRead += bytes;
+    if (this.clock.now() >= this.ends) this.roll();
     this.reading.add(Math.floor(this.clock.monotonic() / 1000), bytes);
   }
 
   written(bytes: number): void {
     this.totalWritten += bytes;
+    if (this.clock.now() >= this.ends) this.roll();
     this.writing.add(Math.floor(this.clock.monotonic() / 1000), bytes);
   }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { toHex } from '../shared/bytes/text.js';
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
 import { buildExtraInfo, parseExtraInfo } from '../shared/netdoc/extra-info.js';
 import type { ExitPolicy } from '../shared/netdoc/policy.js';
@@ -97,7 +98,7 @@ function bandwidthOf(options: Options, observed: number) {
 
 /** MyFamily without this relay itself, fingerprints with a dollar sign. */
 function familyOf(options: Options, keys: RelayKeys): string[] {
-  const self = `$${Buffer.from(keys.rsaId).toString('hex').toUpperCase()}`;
+  const self = `$${toHex(keys.rsaId)}`;
   const members = options.MyFamily.map((member) =>
     /^[0-9a-fA-F]{40}$/.test(member) ? `$${member.toUpperCase()}` : member,
   );

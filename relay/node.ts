@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { toBase64Bare } from '../shared/bytes/text.js';
+import { toBase64Bare, toHex } from '../shared/bytes/text.js';
 import { DestroyReason } from '../shared/cell/commands.js';
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
 import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
 import { DirCache } from '../shared/dir/cache.js';
 import type { DirServer } from '../shared/dir/server.js';
-import { createChannelManager } from '../shared/link/manager.js';
-import type { ChannelManager } from '../shared/link/types.js';
+import { createChannelManager, type LinkManager, type PeerNews } from '../shared/link/manager.js';
+import type { Channel } from '../shared/link/types.js';
 import type { Consensus, RelayId } from '../shared/netdoc/types.js';
 import type { Env } from '../shared/runtime/env.js';
 import type { Timer } from '../shared/runtime/types.js';
@@ -23,6 +23,7 @@ import { DirManager, PUBLIC_DIR_TIMES, TESTING_DIR_TIMES } from './dir-manager.j
 import { cacheDirServer } from './dir-server.js';
 import { Exit } from './exit.js';
 import { exitRulesOf } from './exit-rules.js';
+import { linkLimits, linkPadding } from './link-config.js';
 import { MeteredTransport } from './metered-transport.js';
 import { Network } from './network.js';
 import { linkSource, type OpenPort, openPorts } from './ports.js';
@@ -69,7 +70,7 @@ export interface RelayStatus {
 export interface RelayNode {
   readonly keys: RelayKeys;
   readonly fingerprint: RelayId;
-  readonly channels: ChannelManager;
+  readonly channels: LinkManager;
   readonly cache: DirCache;
   /** The documents last made; undefined until an address is known. */
   descriptor(): OwnDocuments | undefined;
@@ -92,7 +93,7 @@ export async function startRelay(options: Options, env: Env, extras: RelayExtras
 class Relay implements RelayNode {
   readonly keys: RelayKeys;
   readonly fingerprint: RelayId;
-  readonly channels: ReturnType<typeof createChannelManager>;
+  readonly channels: LinkManager;
   readonly cache: DirCache;
   private readonly options: Options;
   private readonly env: Env;
@@ -115,7 +116,7 @@ class Relay implements RelayNode {
     this.options = options;
     this.env = env;
     this.keys = keys;
-    this.fingerprint = Buffer.from(keys.rsaId).toString('hex').toUpperCase();
+    this.fingerprint = toHex(keys.rsaId);
     this.started = env.clock.monotonic();
     this.history = new BandwidthHistory(env.clock);
     this.cache = extras.cache ?? new DirCache();
@@ -148,6 +149,9 @@ class Relay implements RelayNode {
       credentials: () => keys.link(),
       handler: this.circuits,
       ownAddresses: () => this.address.all,
+      limits: () => linkLimits(this.network.param),
+      padding: linkPadding(this.network.param),
+      opened: (channel, news) => this.linkOpened(channel, news),
       ...(localHost !== undefined && { localHost }),
     });
 
@@ -159,6 +163,13 @@ class Relay implements RelayNode {
     });
     this.publisher = this.makePublisher(authorities);
     this.dirManager = extras.dirServer ? undefined : this.makeDirManager(authorities);
+  }
+
+  /** What an authority proves to have seen of us counts; what anybody else says does not. */
+  private linkOpened(channel: Channel, news: PeerNews): void {
+    const id = channel.peer.rsaId && toHex(channel.peer.rsaId);
+    const isAuthority = this.options.DirAuthority.some((authority) => authority.fingerprint === id);
+    if (isAuthority && news.observedHost !== undefined) this.address.suggest(news.observedHost);
   }
 
   private extendRules() {

@@ -1,0 +1,32 @@
+/**
+ * How a relay's links follow the consensus (param-spec): queue bound and padding.
+ *
+ * @module
+ */
+import type { LinkLimits } from '../shared/link/manager.js';
+import type { PaddingConfig } from '../shared/link/padding.js';
+import type { ConsensusParam } from '../shared/onion/flow.js';
+
+/** Longest padding time a consensus may ask for, milliseconds. */
+const MAX_PADDING_TIME = 60_000;
+
+/** Bounds of new channels. */
+export const linkLimits = (param: ConsensusParam): Partial<LinkLimits> => ({
+  maxQueue: param('circ_max_cell_queue_size', 50_000, 1000, 0xffff_ffff),
+});
+
+/** Padding towards clients, and between relays where the consensus wants it. */
+export const linkPadding = (param: ConsensusParam): PaddingConfig => ({
+  mode: 'on',
+  times: () => {
+    const low = param('nf_ito_low', 1_500, 0, MAX_PADDING_TIME);
+    const lowReduced = param('nf_ito_low_reduced', 9_000, 0, MAX_PADDING_TIME);
+    return {
+      low,
+      high: param('nf_ito_high', 9_500, low, MAX_PADDING_TIME),
+      lowReduced,
+      highReduced: param('nf_ito_high_reduced', 14_000, lowReduced, MAX_PADDING_TIME),
+      padRelays: param('nf_pad_relays', 0, 0, 1) === 1,
+    };
+  },
+});
