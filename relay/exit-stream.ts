@@ -86,8 +86,10 @@ export class ExitStream {
 
   /** The connection is there: answers CONNECTED with `body` and joins the two. */
   connected(conn: Conn, body: Uint8Array): void {
-    if (this.over) {
+    // The circuit's end gives up a stream that brings too much too early without telling its owner.
+    if (this.over || this.stream.closed) {
       conn.destroy();
+      this.finish();
       return;
     }
     this.conn = conn;
