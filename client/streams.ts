@@ -315,7 +315,7 @@ export class StreamManager {
     if (!current || pending.over) return;
     this.release(pending);
     this.circuits().retire(current.circuit);
-    current.stream.abort(EndReason.TIMEOUT);
+    current.stream.abort(EndReason.MISC);
     const waited = this.parts.clock.monotonic() - pending.since;
     if (waited >= this.parts.options.SocksTimeout) this.fail(pending, 'timeout', 'no exit answered in time');
     else this.again(pending);
