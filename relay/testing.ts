@@ -12,10 +12,22 @@ import type { ClientLayer, HopKeys, IncomingStream, StreamHandlers } from '../sh
 import type { Options } from '../shared/torrc/options.js';
 import { loadOptions } from '../shared/torrc/parse.js';
 
-/** The options of a torrc. */
+/** An authority that nobody answers for. */
+const NOBODY = `DirAuthority nobody orport=7001 v3ident=${'A'.repeat(40)} 127.250.0.1:7000 ${'B'.repeat(40)}`;
+
+/** The options of a torrc; a line that names an authority takes the place of one that is not there. */
 export const optionsOf = (...lines: string[]): Options =>
   loadOptions({
-    files: [{ name: 'torrc', text: `DataDirectory /nowhere\n${lines.join('\n')}\n` }],
+    files: [
+      {
+        name: 'torrc',
+        text: [
+          'DataDirectory /nowhere',
+          ...(lines.some((line) => line.startsWith('DirAuthority')) ? [] : [NOBODY]),
+          ...lines,
+        ].join('\n'),
+      },
+    ],
     args: [],
     role: 'relay',
   }).options;
