@@ -43,13 +43,16 @@ export class KeyPins {
     return this.edByRsa.has(rsa) || this.rsaByEd.has(ed) ? 'mismatch' : 'new';
   }
 
-  /** Pins a pair, superseding what contradicts it. Returns the line to add to the journal, if any. */
-  pin(rsaId: Uint8Array, ed25519Id: Uint8Array): string | undefined {
-    if (this.check(rsaId, ed25519Id) === 'pinned') return undefined;
-    const rsa = toBase64Bare(rsaId);
-    const ed = toBase64Bare(ed25519Id);
-    this.put(rsa, ed);
-    return `${rsa} ${ed}\n`;
+  /** Pins a pair, superseding what contradicts it. False when it was pinned already. */
+  pin(rsaId: Uint8Array, ed25519Id: Uint8Array): boolean {
+    if (this.check(rsaId, ed25519Id) === 'pinned') return false;
+    this.put(toBase64Bare(rsaId), toBase64Bare(ed25519Id));
+    return true;
+  }
+
+  /** The journal of all pairs. */
+  toJournal(): string {
+    return [...this.edByRsa].map(([rsa, ed]) => `${rsa} ${ed}\n`).join('');
   }
 
   private put(rsa: string, ed: string): void {

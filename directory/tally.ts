@@ -2,18 +2,13 @@
  * The consensus: a pure function of the votes (dir-spec 3.8, methods 32 to 35; C tor
  * `networkstatus_compute_consensus`). The same votes give the same bytes on every authority, ours or C tor's.
  *
- * Not done here because no authority votes with it any more: GuardFraction, legacy directory keys, package lines.
+ * Not done here because no authority votes with it any more: GuardFraction and package lines.
  *
  * @module
  */
+import type { ConsensusBody } from '../shared/netdoc/consensus.js';
 import { parseProtocols } from '../shared/netdoc/protover.js';
-import type {
-  AuthorityEntry,
-  Consensus,
-  NetworkStatusHead,
-  RouterStatus,
-  Vote,
-} from '../shared/netdoc/types.js';
+import type { AuthorityEntry, NetworkStatusHead, RouterStatus, Vote } from '../shared/netdoc/types.js';
 import { addToTotals, bandwidthWeights, emptyTotals } from './bandwidth-weights.js';
 import { collate } from './collate.js';
 import { Naming } from './naming.js';
@@ -36,9 +31,6 @@ const ENOUGH_PARAM_VOTES = 3;
 const DEFAULT_MAX_UNMEASURED = 20;
 const DEFAULT_WEIGHT_SCALE = 10000;
 
-/** A consensus before it is signed. */
-export type UnsignedConsensus = Omit<Consensus, 'signatures' | 'signedDigests' | 'sha3AsSigned' | 'text'>;
-
 /** What goes into a tally. */
 export interface TallyInput {
   /** One vote per authority, signatures checked. */
@@ -54,8 +46,8 @@ export interface TallyResult {
   readonly method: number;
   /** Whether `method` is what the votes call for; if not, others will compute something else. */
   readonly methodKnown: boolean;
-  readonly ns: UnsignedConsensus;
-  readonly microdesc: UnsignedConsensus;
+  readonly ns: ConsensusBody;
+  readonly microdesc: ConsensusBody;
 }
 
 /** The highest method that more than two thirds of the votes support; 1 when there is none. */
@@ -111,7 +103,13 @@ const protocolLine = (
     ),
   );
 
-const authorityEntry = (vote: Vote): AuthorityEntry => ({ ...vote.authority, voteDigest: vote.digest });
+/** An authority's entry and, when it still goes by an older key too, the short one of that. */
+function authorityEntries({ authority, digest, legacyDirKey }: Vote): AuthorityEntry[] {
+  const entry = { ...authority, voteDigest: digest };
+  if (legacyDirKey === undefined) return [entry];
+  const nickname = `${authority.nickname}-legacy`;
+  return [entry, { ...authority, nickname, identity: legacyDirKey, contact: '', voteDigest: undefined }];
+}
 
 function tallyHead(
   { votes, authorities, sharedRandomness }: TallyInput,
@@ -210,7 +208,7 @@ export function tally(input: TallyInput): TallyResult {
   const common = {
     ...tallyHead(sorted, knownFlags, params),
     consensusMethod: method,
-    authorities: votes.map(authorityEntry),
+    authorities: votes.flatMap(authorityEntries).sort((a, b) => compareText(a.identity, b.identity)),
     bandwidthWeights: weights(routers, params),
   };
   const published = (router: RouterStatus): number =>
