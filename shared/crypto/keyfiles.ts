@@ -93,13 +93,24 @@ export function decodeTagged(
 export const encodeEd25519Secret = (key: Ed25519ExpandedKey, tag: string): Uint8Array =>
   encodeTagged('ed25519v1-secret', tag, key.expanded);
 
-/** Reads an ed25519 secret key file. Throws KeyFileError. */
-export function decodeEd25519Secret(bytes: Uint8Array, tag: string, file: string): Ed25519ExpandedKey {
+/**
+ * Reads an ed25519 secret key file. Throws KeyFileError. The scalar must be clamped (RFC 8032 5.1.5), which most
+ * damage would show, unless `scalar` says that it need not.
+ */
+export function decodeEd25519Secret(
+  bytes: Uint8Array,
+  tag: string,
+  file: string,
+  scalar: 'clamped' | 'any scalar' = 'clamped',
+): Ed25519ExpandedKey {
   const expanded = decodeTagged(bytes, 'ed25519v1-secret', tag, file, ED25519_EXPANDED_SIZE);
-  // Any 64 bytes would do for a key; these bits tell a damaged one (RFC 8032 5.1.5).
-  if ((expanded[0]! & 7) !== 0 || (expanded[31]! & 0xc0) !== 0x40)
+  if (scalar === 'clamped' && ((expanded[0]! & 7) !== 0 || (expanded[31]! & 0xc0) !== 0x40))
     throw damaged(file, 'is damaged: not an expanded ed25519 key');
-  return ed25519FromExpanded(expanded);
+  try {
+    return ed25519FromExpanded(expanded);
+  } catch (cause) {
+    throw damaged(file, 'is damaged: the key is zero', cause);
+  }
 }
 
 /** An ed25519 public key file. */
