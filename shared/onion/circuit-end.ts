@@ -45,7 +45,7 @@ export interface CircuitEndOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly flow: FlowControl;
-  /** Sets digest and layers on a batch of cells for the other end, in place. */
+  /** Sets digest and layers on a batch of RELAY cells for the other end, in place; may make them RELAY_EARLY. */
   seal(batch: CellBatch): void;
   /** SENDME tag of cell `i` of the batch just sealed. */
   sealTag(i: number): Uint8Array;
@@ -61,10 +61,7 @@ export interface CircuitEndOptions {
 
 // Both are used within one call only; calls of different circuits never nest (runtime: `ConnHandlers`).
 const scratch = new CellBatch(Buffer.alloc(PACK_BATCH * CELL_SIZE));
-for (let i = 0; i < PACK_BATCH; i++) {
-  scratch.at[i] = i * CELL_SIZE + CELL_HEADER_SIZE;
-  scratch.buf[scratch.at[i]! - 1] = Command.RELAY;
-}
+for (let i = 0; i < PACK_BATCH; i++) scratch.at[i] = i * CELL_SIZE + CELL_HEADER_SIZE;
 /** For each cell of the batch in hand, the next one of the same stream. */
 const nextCell = new Int16Array(MAX_BATCH);
 
@@ -109,8 +106,8 @@ export class CircuitEnd implements StreamHost {
     return sum;
   }
 
-  /** Sends a message; `data` at most 498 bytes. `early` makes it a RELAY_EARLY cell. */
-  send(command: number, streamId: number, data: Uint8Array, early = false): void {
+  /** Sends a message; `data` at most 498 bytes. */
+  send(command: number, streamId: number, data: Uint8Array): void {
     if (this.dead) return;
     if (data.length > RELAY_DATA_SIZE)
       throw new RangeError(`${data.length} bytes do not fit into a relay cell`);
@@ -119,9 +116,7 @@ export class CircuitEnd implements StreamHost {
     writeHeader(buf, at, command, streamId, data.length);
     buf.set(data, at + RELAY_HEADER_SIZE);
     this.pad(buf, at + RELAY_HEADER_SIZE + data.length, at + BODY_SIZE);
-    buf[at - 1] = early ? Command.RELAY_EARLY : Command.RELAY;
     this.flush(1);
-    buf[at - 1] = Command.RELAY;
   }
 
   /**
@@ -414,7 +409,8 @@ export class CircuitEnd implements StreamHost {
     this.options.seal(scratch);
     for (const i of this.marks) this.flow.remember(this.options.sealTag(i));
     this.marks.length = 0;
-    if (this.options.leg().send(scratch, 0, n)) return;
+    const leg = this.options.leg();
+    if (leg.send(scratch, 0, n) || leg.dead) return;
     this.violated(new ProtocolError('the circuit’s queue is over its bound'));
   }
 
@@ -458,6 +454,8 @@ const asViolation = (error: unknown): ProtocolError => {
 
 /** The header of a v0 relay cell, digest and recognized zero. */
 function writeHeader(buf: Buffer, at: number, command: number, id: number, size: number): void {
+  // The cell's command, which lies before the body.
+  buf[at - 1] = Command.RELAY;
   buf[at] = command;
   buf[at + 1] = 0;
   buf[at + 2] = 0;
