@@ -22,7 +22,7 @@ import { CertType, checkEd25519Cert, makeEd25519Cert, parseEd25519Cert } from '.
 import { sha256, sha512 } from './digest.js';
 import { ED25519_SIZE, type Ed25519Signer, ed25519FromExpanded } from './ed25519.js';
 import { type RsaKey, rsaPublic } from './rsa.js';
-import type { X25519KeyPair } from './x25519.js';
+import { X25519_SIZE, type X25519KeyPair } from './x25519.js';
 
 const HOUR = 3_600_000;
 const RSA_ED_PREFIX = bytesOf('Tor TLS RSA/Ed25519 cross-certificate');
@@ -68,8 +68,10 @@ export function ed25519FromX25519(pair: X25519KeyPair): { signer: Ed25519Signer;
 
 const { Fp } = ed25519.Point;
 
-/** The ed25519 public key of an X25519 one: y = (u - 1) / (u + 1). Throws ProtocolError for u = -1. */
+/** The ed25519 public key of an X25519 one: y = (u - 1) / (u + 1). Throws ProtocolError for u = -1 or a wrong size. */
 export function ed25519KeyOfX25519(publicKey: Uint8Array, signBit: 0 | 1): Uint8Array {
+  if (publicKey.length !== X25519_SIZE)
+    throw new ProtocolError(`X25519 public key: wanted ${X25519_SIZE} bytes, got ${publicKey.length}`);
   const bigEndian = Buffer.from(publicKey).reverse();
   bigEndian[0]! &= 127;
   const u = Fp.create(BigInt(`0x${bigEndian.toString('hex')}`));
@@ -78,7 +80,7 @@ export function ed25519KeyOfX25519(publicKey: Uint8Array, signBit: 0 | 1): Uint8
   const y = Fp.div(Fp.sub(u, 1n), divisor);
   const out = Buffer.from(y.toString(16).padStart(64, '0'), 'hex').reverse();
   out[31]! |= signBit << 7;
-  return out;
+  return new Uint8Array(out);
 }
 
 /** The onion key certifies the master identity; the sign bit goes into the item's argument. */
