@@ -85,12 +85,13 @@ interface Row {
   readonly name: string;
   readonly keywords: readonly string[];
   readonly codec: ItemCodec<unknown>;
-  readonly count: Count;
   readonly place: number | undefined;
   readonly many: boolean;
+  readonly needed: boolean;
 }
 
 const NO_STOP: ReadonlySet<string> = new Set();
+const NONE: readonly never[] = Object.freeze([]);
 
 /** A table; see the module. */
 export class Schema<R> {
@@ -104,9 +105,9 @@ export class Schema<R> {
       name,
       keywords: r.keywords,
       codec: r.codec as ItemCodec<unknown>,
-      count: r.count,
       place: r.place,
       many: r.count === 'any' || r.count === 'some',
+      needed: r.count === 'one' || r.count === 'some',
     }));
     this.rowOf = new Map(this.rows.flatMap((row, i) => row.keywords.map((keyword) => [keyword, i] as const)));
   }
@@ -160,11 +161,12 @@ export class Schema<R> {
 
   private collect(values: readonly unknown[]): RecordOf<R> {
     const fields: Record<string, unknown> = {};
-    for (const [i, row] of this.rows.entries()) {
+    for (let i = 0; i < this.rows.length; i++) {
+      const row = this.rows[i] as Row;
       const value = values[i];
-      if (value === undefined && (row.count === 'one' || row.count === 'some'))
+      if (value === undefined && row.needed)
         throw new DecodeError(`${this.document}.${row.keywords[0]}`, 'missing');
-      fields[row.name] = value === undefined && row.many ? [] : value;
+      fields[row.name] = value === undefined && row.many ? NONE : value;
     }
     return fields as RecordOf<R>;
   }

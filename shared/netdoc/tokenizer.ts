@@ -79,9 +79,18 @@ export class Item {
 
 /** Words between runs of blanks and tabs. */
 function splitWords(rest: string): readonly string[] {
-  if (rest === '') return [];
-  const words = rest.split(' ');
-  return words.includes('') || rest.includes('\t') ? rest.split(/[ \t]+/).filter((w) => w !== '') : words;
+  const words: string[] = [];
+  let from = -1;
+  for (let at = 0; at < rest.length; at++) {
+    const code = rest.charCodeAt(at);
+    const blank = code === SPACE || code === TAB;
+    if (!blank && from < 0) from = at;
+    if (!blank || from < 0) continue;
+    words.push(rest.slice(from, at));
+    from = -1;
+  }
+  if (from >= 0) words.push(rest.slice(from));
+  return words;
 }
 
 const isKeywordCode = (code: number): boolean =>

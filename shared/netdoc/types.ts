@@ -184,6 +184,7 @@ export interface NetworkStatusHead {
 
 /** A vote (dir-spec 3.4.1), its signature checked by the parser's caller through `verifyVote`. */
 export interface Vote extends NetworkStatusHead {
+  readonly published: number;
   readonly consensusMethods: readonly number[];
   readonly flagThresholds: ReadonlyMap<string, string>;
   readonly authority: AuthorityEntry;

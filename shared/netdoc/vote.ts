@@ -202,9 +202,7 @@ export function verifyVote(vote: Vote): void {
 }
 
 /** What a vote says before it is signed. */
-export type VoteBody = Omit<Vote, 'signature' | 'digest' | 'text' | 'published'> & {
-  readonly published: number;
-};
+export type VoteBody = Omit<Vote, 'signature' | 'digest' | 'text'>;
 
 const listed = (list: readonly string[]): readonly string[] | undefined =>
   list.length === 0 ? undefined : list;
