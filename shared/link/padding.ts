@@ -141,27 +141,26 @@ export class ChannelPadding {
   private arm(delay: number | undefined): void {
     this.stop();
     if (delay === undefined || !this.channel.open) return;
-    const armedAt = this.clock.monotonic();
-    this.timer = this.clock.setTimer(delay, () => this.due(armedAt, delay));
+    const since = this.clock.monotonic();
+    this.timer = this.clock.setTimer(delay, () => this.due(since));
   }
 
-  /** The timer is not touched for each cell: when it fires, it looks whether there was one since. */
-  private due(armedAt: number, delay: number): void {
+  /**
+   * The timer is not touched for each cell: when it fires, it looks whether there was one since. Then a new draw counts
+   * from that cell, as if the timer had been started by it.
+   */
+  private due(since: number): void {
     const { channel } = this;
     if (!channel.open) return;
     const last = Math.max(channel.lastActive, channel.lastWrite);
-    if (last > armedAt) {
-      const left = last + delay - this.clock.monotonic();
-      if (left > 0) {
-        this.rearm(left, last, delay);
-        return;
-      }
+    const delay = this.delay();
+    if (delay === undefined) return;
+    const left = last > since ? last + delay - this.clock.monotonic() : 0;
+    if (left > 0) {
+      this.timer = this.clock.setTimer(left, () => this.due(last));
+      return;
     }
     if (channel.carriesCircuits && channel.queued === 0) channel.sendControl(Command.PADDING, NOTHING);
-    this.arm(this.delay());
-  }
-
-  private rearm(left: number, armedAt: number, delay: number): void {
-    this.timer = this.clock.setTimer(left, () => this.due(armedAt, delay));
+    this.arm(delay);
   }
 }
