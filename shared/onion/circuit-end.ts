@@ -11,35 +11,18 @@
  * @module
  */
 import { CepaError, DecodeError, ProtocolError } from '../bytes/errors.js';
-import { CellBatch, MAX_BATCH } from '../cell/batch.js';
-import {
-  BODY_SIZE,
-  CELL_HEADER_SIZE,
-  CELL_SIZE,
-  Command,
-  EndReason,
-  nameOf,
-  RELAY_DATA_SIZE,
-  RELAY_HEADER_SIZE,
-  RelayCommand,
-} from '../cell/commands.js';
+import { type CellBatch, MAX_BATCH } from '../cell/batch.js';
+import { EndReason, nameOf, RELAY_DATA_SIZE, RELAY_HEADER_SIZE, RelayCommand } from '../cell/commands.js';
 import { CONNECTED, SENDME, XOFF, XON } from '../cell/relay-cells.js';
 import type { Leg } from '../link/types.js';
 import type { Clock, Random } from '../runtime/types.js';
 import { CircuitStream, type StreamHost } from './circuit-stream.js';
 import type { FlowControl } from './flow.js';
-import { MAX_DATA_WITH_RANDOM, type PadCell, padding } from './padding.js';
+import { Packer } from './packer.js';
 import type { IncomingStream, Stream, StreamHandlers } from './types.js';
 
-/** Cells packed before the leg is asked again whether it is full. */
-const PACK_BATCH = 32;
-/** Cells a stream packs before it is the next one's turn, when there are several. */
-const TURN = 8;
 /** Streams the peer may have open at once. */
 const MAX_INCOMING = 2048;
-/** At least one cell in so many has random bytes (C tor: `connection_edge_get_inbuf_bytes_to_package`). */
-const RANDOM_EVERY = 100;
-
 /** The ways and hooks of one end. */
 export interface CircuitEndOptions {
   readonly clock: Clock;
@@ -59,39 +42,39 @@ export interface CircuitEndOptions {
   onViolation(error: ProtocolError): void;
 }
 
-// Both are used within one call only; calls of different circuits never nest (runtime: `ConnHandlers`).
-const scratch = new CellBatch(Buffer.alloc(PACK_BATCH * CELL_SIZE));
-for (let i = 0; i < PACK_BATCH; i++) scratch.at[i] = i * CELL_SIZE + CELL_HEADER_SIZE;
-/** For each cell of the batch in hand, the next one of the same stream. */
+/**
+ * For each cell of the batch in hand, the next one of the same stream. Used within one call of `receive` only: calls
+ * of different circuits never nest (runtime: `ConnHandlers`).
+ */
 const nextCell = new Int16Array(MAX_BATCH);
 
 export class CircuitEnd implements StreamHost {
   readonly clock: Clock;
   readonly flow: FlowControl;
   private readonly options: CircuitEndOptions;
-  private readonly pad: PadCell;
+  private readonly packer: Packer;
   private readonly byId = new Map<number, CircuitStream>();
   /** Streams we gave up whose END has not come: cells that may yet arrive on them. */
   private readonly halfClosed = new Map<number, number>();
-  /** Streams with something to pack; those in turn first. */
-  private ring: CircuitStream[] = [];
   private touched: CircuitStream[] = [];
-  private readonly marks: number[] = [];
   private lastId: number;
   private incoming = 0;
   private receiving = false;
-  private packing = false;
   private dead = false;
-  private untilRandom: number;
-  private randomSent = false;
 
   constructor(options: CircuitEndOptions) {
     this.options = options;
     this.clock = options.clock;
     this.flow = options.flow;
-    this.pad = padding(options.random);
+    this.packer = new Packer({
+      random: options.random,
+      flow: options.flow,
+      seal: (batch) => options.seal(batch),
+      sealTag: (i) => options.sealTag(i),
+      leg: () => options.leg(),
+      overflowed: () => this.violated(new ProtocolError('the circuit’s queue is over its bound')),
+    });
     this.lastId = options.random.below(0x10000);
-    this.untilRandom = this.randomInterval();
   }
 
   /** Open streams. */
@@ -108,15 +91,7 @@ export class CircuitEnd implements StreamHost {
 
   /** Sends a message; `data` at most 498 bytes. */
   send(command: number, streamId: number, data: Uint8Array): void {
-    if (this.dead) return;
-    if (data.length > RELAY_DATA_SIZE)
-      throw new RangeError(`${data.length} bytes do not fit into a relay cell`);
-    const { buf } = scratch;
-    const at = scratch.at[0]!;
-    writeHeader(buf, at, command, streamId, data.length);
-    buf.set(data, at + RELAY_HEADER_SIZE);
-    this.pad(buf, at + RELAY_HEADER_SIZE + data.length, at + BODY_SIZE);
-    this.flush(1);
+    this.packer.send(command, streamId, data);
   }
 
   /**
@@ -158,7 +133,7 @@ export class CircuitEnd implements StreamHost {
   destroyed(_reason: number): void {
     if (this.dead) return;
     this.dead = true;
-    this.ring = [];
+    this.packer.stop();
     for (const stream of [...this.byId.values()]) stream.die(EndReason.DESTROY);
     this.halfClosed.clear();
   }
@@ -335,83 +310,8 @@ export class CircuitEnd implements StreamHost {
     this.destroyed(0);
   }
 
-  // Outgoing
-
-  /** Packs what windows and leg let go: streams in turn, a batch at a time. */
   private pack(): void {
-    if (this.packing || this.receiving || this.dead) return;
-    this.packing = true;
-    const drained: CircuitStream[] = [];
-    while (this.ring.length > 0 && !this.dead && !this.options.leg().full)
-      if (!this.packBatch(drained)) break;
-    this.packing = false;
-    for (const stream of drained) if (stream.takeDrain()) stream.handlers.drain();
-  }
-
-  /** Fills and sends one batch: one look at every stream. False when nothing could be packed. */
-  private packBatch(drained: CircuitStream[]): boolean {
-    const { ring } = this;
-    const turn = ring.length > 1 ? TURN : PACK_BATCH;
-    let n = 0;
-    let packed = false;
-    for (let looks = ring.length; looks > 0 && n < PACK_BATCH && !this.dead; looks--) {
-      const stream = ring.shift()!;
-      n = this.packStream(stream, n, Math.min(turn, PACK_BATCH - n, this.flow.room));
-      packed ||= n > 0;
-      drained.push(stream);
-      if (stream.endDue) {
-        // What is packed goes first, so that END follows it.
-        this.flush(n);
-        n = 0;
-        packed = true;
-        stream.sendEnd();
-      }
-      stream.awake = stream.packable(1) > 0;
-      if (stream.awake) ring.push(stream);
-    }
-    this.flush(n);
-    return packed;
-  }
-
-  /** Packs up to `most` cells of one stream behind the `n` of the scratch batch; returns how many it then has. */
-  private packStream(stream: CircuitStream, n: number, most: number): number {
-    const { buf, at } = scratch;
-    for (let left = stream.packable(most); left > 0 && stream.writableLength > 0; left--) {
-      const head = at[n]!;
-      const from = head + RELAY_HEADER_SIZE;
-      const size = stream.take(buf, from, this.nextSize());
-      writeHeader(buf, head, RelayCommand.DATA, stream.id, size);
-      if (size < RELAY_DATA_SIZE) this.pad(buf, from + size, head + BODY_SIZE);
-      if (size <= MAX_DATA_WITH_RANDOM) this.randomSent = true;
-      if (this.flow.sent()) this.marks.push(n);
-      n++;
-    }
-    return n;
-  }
-
-  /** Bytes the next DATA cell may have: now and then fewer, so that random ones follow. */
-  private nextSize(): number {
-    if (--this.untilRandom > 0) return RELAY_DATA_SIZE;
-    const size = this.randomSent ? RELAY_DATA_SIZE : MAX_DATA_WITH_RANDOM;
-    this.untilRandom = this.randomInterval();
-    this.randomSent = false;
-    return size;
-  }
-
-  private randomInterval(): number {
-    return RANDOM_EVERY / 2 + this.options.random.below(RANDOM_EVERY / 2);
-  }
-
-  /** Seals and queues the first `n` cells of the scratch batch. */
-  private flush(n: number): void {
-    if (n === 0) return;
-    scratch.n = n;
-    this.options.seal(scratch);
-    for (const i of this.marks) this.flow.remember(this.options.sealTag(i));
-    this.marks.length = 0;
-    const leg = this.options.leg();
-    if (leg.send(scratch, 0, n) || leg.dead) return;
-    this.violated(new ProtocolError('the circuit’s queue is over its bound'));
+    if (!this.receiving && !this.dead) this.packer.pack();
   }
 
   // Streams
@@ -431,11 +331,7 @@ export class CircuitEnd implements StreamHost {
 
   /** For streams of this end. */
   wake(stream: CircuitStream): void {
-    if (!stream.awake && (stream.endDue || stream.packable(1) > 0)) {
-      stream.awake = true;
-      this.ring.push(stream);
-    }
-    if (stream.awake) this.pack();
+    if (this.packer.wake(stream)) this.pack();
   }
 
   /** For streams of this end. */
@@ -451,20 +347,3 @@ const asViolation = (error: unknown): ProtocolError => {
   if (error instanceof DecodeError) return new ProtocolError(error.message, { cause: error });
   throw error;
 };
-
-/** The header of a v0 relay cell, digest and recognized zero. */
-function writeHeader(buf: Buffer, at: number, command: number, id: number, size: number): void {
-  // The cell's command, which lies before the body.
-  buf[at - 1] = Command.RELAY;
-  buf[at] = command;
-  buf[at + 1] = 0;
-  buf[at + 2] = 0;
-  buf[at + 3] = id >>> 8;
-  buf[at + 4] = id & 255;
-  buf[at + 5] = 0;
-  buf[at + 6] = 0;
-  buf[at + 7] = 0;
-  buf[at + 8] = 0;
-  buf[at + 9] = size >>> 8;
-  buf[at + 10] = size & 255;
-}

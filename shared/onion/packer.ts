@@ -1,0 +1,187 @@
+/**
+ * The outgoing side of one end of a circuit: streams' data packed into cells, many a call, straight into a batch in
+ * wire form, which is sealed there and queued on the leg. Nothing is made per cell but a view or two for copying.
+ *
+ * @module
+ */
+import { CellBatch } from '../cell/batch.js';
+import {
+  BODY_SIZE,
+  CELL_HEADER_SIZE,
+  CELL_SIZE,
+  Command,
+  RELAY_DATA_SIZE,
+  RELAY_HEADER_SIZE,
+  RelayCommand,
+} from '../cell/commands.js';
+import type { Leg } from '../link/types.js';
+import type { Random } from '../runtime/types.js';
+import type { CircuitStream } from './circuit-stream.js';
+import type { FlowControl } from './flow.js';
+import { MAX_DATA_WITH_RANDOM, type PadCell, padding } from './padding.js';
+
+/** Cells packed before the leg is asked again whether it is full. */
+const PACK_BATCH = 32;
+/** Cells a stream packs before it is the next one's turn, when there are several. */
+const TURN = 8;
+/** At least one cell in so many has random bytes (C tor: `connection_edge_get_inbuf_bytes_to_package`). */
+const RANDOM_EVERY = 100;
+
+/** Where packed cells go. */
+export interface Outlet {
+  readonly random: Random;
+  readonly flow: FlowControl;
+  /** Sets digest and layers on a batch of RELAY cells for the other end, in place; may make them RELAY_EARLY. */
+  seal(batch: CellBatch): void;
+  /** SENDME tag of cell `i` of the batch just sealed. */
+  sealTag(i: number): Uint8Array;
+  /** Where sealed cells are queued. */
+  leg(): Leg;
+  /** The leg's queue is past its bound. */
+  overflowed(): void;
+}
+
+// Used within one call only; calls of different circuits never nest (runtime: `ConnHandlers`).
+const scratch = new CellBatch(Buffer.alloc(PACK_BATCH * CELL_SIZE));
+for (let i = 0; i < PACK_BATCH; i++) scratch.at[i] = i * CELL_SIZE + CELL_HEADER_SIZE;
+
+export class Packer {
+  private readonly out: Outlet;
+  private readonly flow: FlowControl;
+  private readonly pad: PadCell;
+  /** Streams with something to pack; those in turn first. */
+  private ring: CircuitStream[] = [];
+  private readonly marks: number[] = [];
+  private packing = false;
+  private stopped = false;
+  private untilRandom: number;
+  private randomSent = false;
+
+  constructor(out: Outlet) {
+    this.out = out;
+    this.flow = out.flow;
+    this.pad = padding(out.random);
+    this.untilRandom = this.randomInterval();
+  }
+
+  /** Sends a message; `data` at most 498 bytes. */
+  send(command: number, streamId: number, data: Uint8Array): void {
+    if (this.stopped) return;
+    if (data.length > RELAY_DATA_SIZE)
+      throw new RangeError(`${data.length} bytes do not fit into a relay cell`);
+    const { buf } = scratch;
+    const at = scratch.at[0]!;
+    writeHeader(buf, at, command, streamId, data.length);
+    buf.set(data, at + RELAY_HEADER_SIZE);
+    this.pad(buf, at + RELAY_HEADER_SIZE + data.length, at + BODY_SIZE);
+    this.flush(1);
+  }
+
+  /** A stream may have something to pack; whether it does. */
+  wake(stream: CircuitStream): boolean {
+    if (!stream.awake && (stream.endDue || stream.packable(1) > 0)) {
+      stream.awake = true;
+      this.ring.push(stream);
+    }
+    return stream.awake;
+  }
+
+  /** Nothing is sent from now on. */
+  stop(): void {
+    this.stopped = true;
+    this.ring = [];
+  }
+
+  /** Packs what windows and leg let go: streams in turn, a batch at a time. */
+  pack(): void {
+    if (this.packing || this.stopped) return;
+    this.packing = true;
+    const drained: CircuitStream[] = [];
+    while (this.ring.length > 0 && !this.stopped && !this.out.leg().full) if (!this.packBatch(drained)) break;
+    this.packing = false;
+    for (const stream of drained) if (stream.takeDrain()) stream.handlers.drain();
+  }
+
+  /** Fills and sends one batch: one look at every stream. False when nothing could be packed. */
+  private packBatch(drained: CircuitStream[]): boolean {
+    const { ring } = this;
+    const turn = ring.length > 1 ? TURN : PACK_BATCH;
+    let n = 0;
+    let packed = false;
+    for (let looks = ring.length; looks > 0 && n < PACK_BATCH && !this.stopped; looks--) {
+      const stream = ring.shift()!;
+      n = this.packStream(stream, n, Math.min(turn, PACK_BATCH - n, this.flow.room));
+      packed ||= n > 0;
+      drained.push(stream);
+      if (stream.endDue) {
+        // What is packed goes first, so that END follows it.
+        this.flush(n);
+        n = 0;
+        packed = true;
+        stream.sendEnd();
+      }
+      stream.awake = stream.packable(1) > 0;
+      if (stream.awake) ring.push(stream);
+    }
+    this.flush(n);
+    return packed;
+  }
+
+  /** Packs up to `most` cells of one stream behind the `n` of the scratch batch; returns how many it then has. */
+  private packStream(stream: CircuitStream, n: number, most: number): number {
+    const { buf, at } = scratch;
+    for (let left = stream.packable(most); left > 0 && stream.writableLength > 0; left--) {
+      const head = at[n]!;
+      const from = head + RELAY_HEADER_SIZE;
+      const size = stream.take(buf, from, this.nextSize());
+      writeHeader(buf, head, RelayCommand.DATA, stream.id, size);
+      if (size < RELAY_DATA_SIZE) this.pad(buf, from + size, head + BODY_SIZE);
+      if (size <= MAX_DATA_WITH_RANDOM) this.randomSent = true;
+      if (this.flow.sent()) this.marks.push(n);
+      n++;
+    }
+    return n;
+  }
+
+  /** Bytes the next DATA cell may have: now and then fewer, so that random ones follow. */
+  private nextSize(): number {
+    if (--this.untilRandom > 0) return RELAY_DATA_SIZE;
+    const size = this.randomSent ? RELAY_DATA_SIZE : MAX_DATA_WITH_RANDOM;
+    this.untilRandom = this.randomInterval();
+    this.randomSent = false;
+    return size;
+  }
+
+  private randomInterval(): number {
+    return RANDOM_EVERY / 2 + this.out.random.below(RANDOM_EVERY / 2);
+  }
+
+  /** Seals and queues the first `n` cells of the scratch batch. */
+  private flush(n: number): void {
+    if (n === 0) return;
+    scratch.n = n;
+    this.out.seal(scratch);
+    for (const i of this.marks) this.flow.remember(this.out.sealTag(i));
+    this.marks.length = 0;
+    const leg = this.out.leg();
+    if (leg.send(scratch, 0, n) || leg.dead) return;
+    this.out.overflowed();
+  }
+}
+
+/** The header of a v0 relay cell, digest and recognized zero. */
+function writeHeader(buf: Buffer, at: number, command: number, id: number, size: number): void {
+  // The cell's command, which lies before the body.
+  buf[at - 1] = Command.RELAY;
+  buf[at] = command;
+  buf[at + 1] = 0;
+  buf[at + 2] = 0;
+  buf[at + 3] = id >>> 8;
+  buf[at + 4] = id & 255;
+  buf[at + 5] = 0;
+  buf[at + 6] = 0;
+  buf[at + 7] = 0;
+  buf[at + 8] = 0;
+  buf[at + 9] = size >>> 8;
+  buf[at + 10] = size & 255;
+}
