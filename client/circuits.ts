@@ -65,6 +65,8 @@ export interface CircuitWatcher {
   changed(): void;
   /** A circuit stands. */
   built(circuit: PooledCircuit): void;
+  /** A first hop stands. */
+  hop(): void;
 }
 
 /** Why no circuit could be started. */
@@ -75,7 +77,8 @@ export class CircuitManager {
   private readonly parts: CircuitParts;
   private readonly watcher: CircuitWatcher;
   private readonly circuits = new Set<PooledCircuit>();
-  private network: Network | undefined;
+  /** What is chosen from; undefined while too little is known. */
+  network: Network | undefined;
   private nextId = 1;
   private failures = 0;
   private notBefore = 0;
@@ -165,7 +168,7 @@ export class CircuitManager {
   }
 
   private start(path: PooledCircuit['path'], need: PathNeed, ticket: GuardTicket | undefined): PooledCircuit {
-    const { factory, random, log } = this.parts;
+    const { factory, random, log, options } = this.parts;
     const now = this.now;
     const pooled: PooledCircuit = {
       id: this.nextId++,
@@ -188,12 +191,16 @@ export class CircuitManager {
     };
     this.circuits.add(pooled);
     log.debug('building a circuit', { circuit: pooled.id, path: path.map((relay) => relay.status.nickname) });
-    pooled.build = factory.build(path.map(hopOf), {
-      hop: (n) => {
-        pooled.hops = n;
+    pooled.build = factory.build(
+      path.map((relay, i) => hopOf(relay, i > 0 || options.ClientUseIPv6)),
+      {
+        hop: (n) => {
+          pooled.hops = n;
+          if (n === 1) this.watcher.hop();
+        },
+        closed: (reason) => this.closed(pooled, reason),
       },
-      closed: (reason) => this.closed(pooled, reason),
-    });
+    );
     pooled.build.circuit.then(
       (circuit) => this.done(pooled, circuit),
       (error: Error) => this.failed(pooled, error),

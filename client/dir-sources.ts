@@ -119,7 +119,7 @@ export class DirSources {
     if (!chosen) return undefined;
     const { relay, ticket } = chosen;
     // CREATE_FAST: one hop gains nothing from an onion key.
-    const { ntorKey: _, ...hop } = hopOf(relay);
+    const { ntorKey: _, ...hop } = hopOf(relay, options.ClientUseIPv6);
     return { id: relay.id, name: relay.status.nickname, ticket, hop: async () => hop };
   }
 

@@ -146,14 +146,17 @@ export interface Hop {
   readonly protocols: ProtocolSet;
 }
 
-/** How a relay is reached and what it must prove (without a microdescriptor: enough for CREATE_FAST only). */
-export function hopOf(relay: Relay): Hop {
+/**
+ * How a relay is reached and what it must prove; without a microdescriptor that is enough for CREATE_FAST only.
+ * `ipv6`: whether its IPv6 address may be used.
+ */
+export function hopOf(relay: Relay, ipv6 = true): Hop {
   const { status, micro } = relay;
   const addresses = [{ host: status.address, port: status.orPort }];
-  if (status.ipv6) addresses.push(status.ipv6);
+  if (ipv6 && status.ipv6) addresses.push(status.ipv6);
   const base = { addresses, rsaId: status.rsaId, protocols: status.protocols };
   if (!micro) return base;
-  // Only relays that say LinkAuth=3 prove their Ed25519 identity (spec-map of LinkAuth; C tor: node_supports_ed25519_link_authentication).
+  // Only relays that say LinkAuth=3 prove their Ed25519 identity (C tor: node_supports_ed25519_link_authentication).
   return status.protocols.has('LinkAuth', 3)
     ? { ...base, ed25519Id: micro.ed25519Id, ntorKey: micro.ntorOnionKey }
     : { ...base, ntorKey: micro.ntorOnionKey };

@@ -1,0 +1,70 @@
+/**
+ * The client for programs that embed it: start one, then open connections as Node streams.
+ *
+ * ```ts
+ * const node = await startClient(options, env);
+ * const socket = await connect(node, 'example.com', 80);
+ * socket.end('GET / HTTP/1.0\r\n\r\n');
+ * ```
+ *
+ * @module
+ */
+import { Duplex } from 'node:stream';
+import { EndReason } from '../shared/cell/commands.js';
+import type { Stream } from '../shared/onion/types.js';
+import { failureOfEnd, StreamError } from './failure.js';
+import type { ClientNode } from './node.js';
+
+export { type FailureKind, StreamError } from './failure.js';
+export { type CircuitInfo, type ClientNode, type ClientStatus, startClient } from './node.js';
+
+/** Opens a connection through the network. Rejects with StreamError. */
+export async function connect(
+  node: ClientNode,
+  host: string,
+  port: number,
+  options: { isolation?: string } = {},
+): Promise<Duplex> {
+  return duplexOf(await node.connect(host, port, options.isolation));
+}
+
+/** A stream as a Node stream: half-closes both ways, backpressure both ways. */
+export function duplexOf(stream: Stream): Duplex {
+  let written: ((error?: Error | null) => void) | undefined;
+  const release = (): void => {
+    const done = written;
+    written = undefined;
+    done?.();
+  };
+  const duplex = new Duplex({
+    allowHalfOpen: true,
+    read: () => stream.resume(),
+    write(chunk: Buffer, _encoding, done) {
+      if (stream.write(chunk)) done();
+      else written = done;
+    },
+    final(done) {
+      stream.end(EndReason.DONE);
+      done();
+    },
+    destroy(error, done) {
+      if (!stream.closed) stream.abort(error ? EndReason.MISC : EndReason.DONE);
+      done(error);
+    },
+  });
+  stream.handlers = {
+    data(bytes) {
+      if (!duplex.push(bytes)) stream.pause();
+    },
+    drain: release,
+    end(reason, local) {
+      if (reason === EndReason.DONE && !local) {
+        duplex.push(null);
+        return;
+      }
+      const why = local ? 'the circuit closed' : 'the other side broke the connection';
+      duplex.destroy(new StreamError(failureOfEnd(reason), why, { endReason: reason }));
+    },
+  };
+  return duplex;
+}

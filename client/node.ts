@@ -1,0 +1,420 @@
+/**
+ * A client: everything in this folder, put together and started.
+ *
+ * @module
+ */
+import { CepaError } from '../shared/bytes/errors.js';
+import { DestroyReason } from '../shared/cell/commands.js';
+import type { ResolvedAnswer } from '../shared/cell/relay-cells.js';
+import { BeginFlag } from '../shared/cell/relay-cells.js';
+import { DirCache } from '../shared/dir/cache.js';
+import { isReasonablyLive } from '../shared/dir/verify.js';
+import { createChannelManager, type LinkManager } from '../shared/link/manager.js';
+import { DEFAULT_PADDING_TIMES } from '../shared/link/padding.js';
+import type { Stream } from '../shared/onion/types.js';
+import type { Env } from '../shared/runtime/env.js';
+import type { Listener, Timer } from '../shared/runtime/types.js';
+import type { Options, PortOption } from '../shared/torrc/options.js';
+import { ipBytes, parseHost, reverseName } from './address.js';
+import { Bootstrap } from './bootstrap.js';
+import { BuildTimes, buildTimeoutParams } from './build-timeout.js';
+import { CircuitManager } from './circuits.js';
+import { DirManager } from './dir-manager.js';
+import { DirSources } from './dir-sources.js';
+import { StreamError } from './failure.js';
+import { guardParams } from './guard-params.js';
+import { GuardManager } from './guards.js';
+import { HeldStream } from './held-stream.js';
+import { authKey, type Isolation } from './isolation.js';
+import type { Network } from './network.js';
+import { originFactory } from './origin-factory.js';
+import { pathRulesOf } from './path.js';
+import { Predictor } from './predictor.js';
+import { dispatch } from './requester.js';
+import { loadSaved, Saver } from './saved.js';
+import { type Requester, SocksServer } from './socks-server.js';
+import { type StreamClient, StreamManager, type StreamRequest, type StreamTarget } from './streams.js';
+
+/** How often the managers are asked what is due, milliseconds. */
+const TICK = 1000;
+
+/** One circuit, as shown to whoever asks. */
+export interface CircuitInfo {
+  readonly id: number;
+  readonly state: 'building' | 'waiting' | 'open';
+  readonly kind: 'exit' | 'internal';
+  /** Fingerprints, first hop to last. */
+  readonly path: readonly string[];
+  readonly streams: number;
+  /** Milliseconds since it began. */
+  readonly age: number;
+  readonly dirty: boolean;
+}
+
+/** How a client is. */
+export interface ClientStatus {
+  readonly bootstrap: { readonly percent: number; readonly tag: string };
+  /** Whether circuits can be built now. */
+  readonly ready: boolean;
+  readonly consensus:
+    | { readonly validAfter: number; readonly validUntil: number; readonly relays: number }
+    | undefined;
+  readonly circuits: { readonly open: number; readonly building: number };
+  readonly waitingStreams: number;
+  readonly appConnections: number;
+}
+
+/** A running client. */
+export interface ClientNode {
+  /** Opens a stream. Equal `isolation` tokens may share circuits, different ones never do. Rejects with StreamError. */
+  connect(host: string, port: number, isolation?: string): Promise<Stream>;
+  /** The same with callbacks, for whoever must not miss a turn. */
+  open(target: StreamTarget, isolation: Isolation, client: StreamClient): StreamRequest;
+  /** Addresses of a name, resolved by an exit. Rejects with StreamError. */
+  resolve(name: string, isolation?: string): Promise<string[]>;
+  /** The name of an address. Rejects with StreamError. */
+  reverse(address: string, isolation?: string): Promise<string>;
+  circuits(): CircuitInfo[];
+  status(): ClientStatus;
+  /** Addresses of the open ports. */
+  readonly ports: readonly {
+    readonly kind: 'socks' | 'http';
+    readonly host: string;
+    readonly port: number;
+  }[];
+  stop(): Promise<void>;
+}
+
+/** What may be put in from outside. */
+export interface ClientExtras {
+  /** Carries out requests for `.onion` names. */
+  readonly onion?: Requester;
+}
+
+/** Starts a client: opens its ports, loads its state, begins to bootstrap. Rejects when the configuration cannot be honoured or a port not be opened. */
+export async function startClient(
+  options: Options,
+  env: Env,
+  extras: ClientExtras = {},
+): Promise<ClientNode> {
+  const rules = pathRulesOf(options);
+  const saved = await loadSaved(env.store, env.log);
+  const client = new Client(options, env, rules, saved, extras);
+  await client.start();
+  return client;
+}
+
+class Client implements ClientNode {
+  readonly ports: { kind: 'socks' | 'http'; host: string; port: number }[] = [];
+  private readonly options: Options;
+  private readonly env: Env;
+  private readonly channels: LinkManager;
+  private readonly guards: GuardManager;
+  private readonly buildTimes: BuildTimes;
+  private readonly streams: StreamManager;
+  private readonly circuitManager: CircuitManager;
+  private readonly sources: DirSources;
+  private readonly directory: DirManager;
+  private readonly bootstrap: Bootstrap;
+  private readonly requester: Requester;
+  private readonly saver: Saver;
+  private readonly servers: SocksServer[] = [];
+  private readonly listeners: Listener[] = [];
+  private readonly rules: ReturnType<typeof pathRulesOf>;
+  private readonly brokenExits = new Set<string>();
+  private network: Network | undefined;
+  private timer: Timer | undefined;
+
+  constructor(
+    options: Options,
+    env: Env,
+    rules: ReturnType<typeof pathRulesOf>,
+    saved: Awaited<ReturnType<typeof loadSaved>>,
+    extras: ClientExtras,
+  ) {
+    const { clock, random, log, store, resolver } = env;
+    this.options = options;
+    this.env = env;
+    this.rules = rules;
+    this.bootstrap = new Bootstrap(log, env.report);
+    const param = (name: string, fallback: number, min = 0, max = 2 ** 31 - 1): number =>
+      this.network ? this.network.param(name, fallback, min, max) : Math.min(max, Math.max(min, fallback));
+    this.channels = this.makeChannels(param);
+    const factory = originFactory({ clock, random, log: log.child('circuit') }, this.channels, param);
+    this.guards = new GuardManager(guardParams(undefined, options), random, saved.guards);
+    this.buildTimes = new BuildTimes(buildTimeoutParams(param), saved.times, random);
+    this.saver = new Saver(store, log, this.guards, this.buildTimes);
+    const predictor = new Predictor(clock.monotonic());
+    const common = { clock, random, log, options, rules, predictor };
+    this.streams = new StreamManager(
+      { ...common, longLivedPorts: rules.longLivedPorts, brokenExits: this.brokenExits },
+      () => this.circuitManager,
+    );
+    this.circuitManager = new CircuitManager(
+      { ...common, factory, guards: this.guards, buildTimes: this.buildTimes },
+      {
+        changed: () => this.streams.changed(),
+        hop: () => this.bootstrap.reached('circuit_create'),
+        built: (circuit) => circuit.kind === 'exit' && this.bootstrap.reached('done'),
+      },
+    );
+    this.sources = new DirSources({
+      ...common,
+      resolver,
+      guards: this.guards,
+      factory,
+      onHop: () => this.bootstrap.reached('requesting_status'),
+    });
+    this.directory = new DirManager({
+      ...common,
+      store,
+      cache: new DirCache(),
+      sources: this.sources,
+      onNetwork: (network) => this.tookNetwork(network),
+      onMicrodescs: () => this.review(),
+      onStep: (step) => this.bootstrap.directory(step),
+    });
+    this.requester = dispatch(clock, this.streams, extras.onion);
+  }
+
+  private makeChannels(
+    param: (name: string, fallback: number, min: number, max: number) => number,
+  ): LinkManager {
+    const { clock, random, log, transport } = this.env;
+    const [localHost] = this.options.OutboundBindAddress.filter((host) => !host.includes(':'));
+    const { low, high, lowReduced, highReduced } = DEFAULT_PADDING_TIMES;
+    const most = 60_000;
+    return createChannelManager(
+      { clock, random, transport, log: log.child('link') },
+      {
+        // A client carries nobody's circuits.
+        handler: { create: (leg) => leg.destroy(DestroyReason.PROTOCOL), closed() {} },
+        ...(localHost !== undefined && { localHost }),
+        limits: () => ({ maxQueue: param('circ_max_cell_queue_size', 50_000, 1000, 2 ** 31 - 1) }),
+        padding: {
+          mode: 'on',
+          times: () => ({
+            low: param('nf_ito_low', low, 0, most),
+            high: param('nf_ito_high', high, param('nf_ito_low', low, 0, most), most),
+            lowReduced: param('nf_ito_low_reduced', lowReduced, 0, most),
+            highReduced: param('nf_ito_high_reduced', highReduced, 0, most),
+            padRelays: false,
+          }),
+        },
+        opened: () => this.bootstrap.reached(this.network ? 'ap_handshake_done' : 'handshake_done'),
+      },
+    );
+  }
+
+  // Life
+
+  async start(): Promise<void> {
+    const { options, env } = this;
+    this.bootstrap.reached('starting');
+    if (options.DirAuthority.length === 0)
+      throw new CepaError('client/config', 'no DirAuthority is configured: there is nobody to trust');
+    try {
+      for (const port of options.SocksPort) await this.listen('socks', port);
+      for (const port of options.HTTPTunnelPort) await this.listen('http', port);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    if (options.DisableNetwork) {
+      env.log.notice('DisableNetwork is set: not connecting to anything.');
+      return;
+    }
+    await this.directory.load();
+    this.directory.start();
+    this.tick();
+  }
+
+  private async listen(kind: 'socks' | 'http', option: PortOption): Promise<void> {
+    if (option.port === 0) return;
+    if (option.unix !== undefined)
+      throw new CepaError(
+        'client/config',
+        `${kind} port unix:${option.unix}: unix sockets are not supported`,
+      );
+    const host = option.host ?? '127.0.0.1';
+    const { clock, log, transport, report } = this.env;
+    if (!/^(127\.|::1$)/.test(host))
+      log.warn(`The ${kind} port is open to other machines (${host}): anybody who can connect can use it.`);
+    const server = new SocksServer(
+      { clock, log, transport, options: this.options, requester: this.requester },
+      option,
+    );
+    const port = option.port === 'auto' ? 0 : option.port;
+    const listener = await server.listen(host, port).catch((cause: Error) => {
+      throw new CepaError('client/listen', `cannot open ${kind} port ${host}:${port}: ${cause.message}`, {
+        cause,
+      });
+    });
+    this.servers.push(server);
+    this.listeners.push(listener);
+    this.ports.push({ kind, ...listener.local });
+    log.notice(
+      `Listening for ${kind === 'socks' ? 'SOCKS' : 'HTTP CONNECT'} on ${listener.local.host}:${listener.local.port}`,
+    );
+    report?.({ type: 'listening', what: kind, ...listener.local });
+  }
+
+  private tick(): void {
+    this.streams.tick();
+    this.circuitManager.tick();
+    this.sources.tick();
+    this.review();
+    void this.saver.save(this.env.clock.monotonic());
+    this.timer = this.env.clock.setTimer(TICK, () => this.tick());
+  }
+
+  async stop(): Promise<void> {
+    this.timer?.cancel();
+    this.directory.stop();
+    this.streams.stop();
+    await Promise.all(this.servers.map((server) => server.close()));
+    this.circuitManager.stop();
+    this.sources.stop();
+    await this.channels.close();
+    await this.saver.save(this.env.clock.monotonic(), true);
+  }
+
+  // The network
+
+  private tookNetwork(network: Network): void {
+    const { rules, options, env } = this;
+    const { consensus } = network;
+    const now = env.clock.now();
+    this.network = network;
+    this.brokenExits.clear();
+    const passes = (relay: (typeof network.relays)[number]): boolean =>
+      !rules.exclude.has(relay.status) && (rules.entry.empty || rules.entry.has(relay.status));
+    this.guards.setNetwork(network, passes, guardParams(network, options), now, now <= consensus.validUntil);
+    this.buildTimes.setParams(
+      buildTimeoutParams((name, fallback, min, max) => network.param(name, fallback, min, max)),
+    );
+    const { validAfter, validUntil } = consensus;
+    env.report?.({ type: 'consensus', validAfter, validUntil, relays: network.relays.length });
+    this.review();
+  }
+
+  /** Whether enough is known, of now, to build circuits (path-spec 2.1.0). */
+  private review(): void {
+    const { network, guards, env, circuitManager } = this;
+    const usable =
+      network !== undefined &&
+      isReasonablyLive(network.consensus, env.clock.now()) &&
+      network.enoughKnown() &&
+      guards.missingDescriptors().length === 0;
+    if (usable === circuitManager.ready && (!usable || circuitManager.network === network)) return;
+    if (!usable && network && circuitManager.ready)
+      env.log.warn('What is known of the network is too little or too old: no new circuits are built.');
+    circuitManager.setNetwork(usable ? network : undefined);
+    if (!usable) return;
+    this.bootstrap.reached('enough_dirinfo');
+    this.bootstrap.reached('ap_conn');
+    circuitManager.tick();
+  }
+
+  // Requests
+
+  open(target: StreamTarget, isolation: Isolation, client: StreamClient): StreamRequest {
+    return this.requester.request(target, isolation, client);
+  }
+
+  connect(name: string, port: number, isolation = ''): Promise<Stream> {
+    const host = parseHost(name);
+    if (!host || !Number.isInteger(port) || port < 1 || port > 65535)
+      return Promise.reject(new StreamError('address-unsupported', 'not a host and port'));
+    const target: StreamTarget = { kind: 'connect', host, port, flags: BeginFlag.IPV6_OK };
+    return new Promise((resolve, reject) => {
+      this.open(target, ownIsolation(target, isolation), {
+        connected: (stream) => resolve(new HeldStream(stream)),
+        resolved() {},
+        failed: reject,
+      });
+    });
+  }
+
+  async resolve(name: string, isolation = ''): Promise<string[]> {
+    const host = parseHost(name);
+    if (!host) throw new StreamError('address-unsupported', 'not a host name');
+    if (host.kind !== 'name') return [host.text];
+    const answers = await this.lookup(host.text, isolation);
+    const addresses = answers.filter((answer) => answer.type === 'address').map((answer) => answer.address);
+    if (addresses.length === 0) throw new StreamError('host-unreachable', 'the name does not resolve');
+    return addresses;
+  }
+
+  async reverse(address: string, isolation = ''): Promise<string> {
+    const bytes = ipBytes(address);
+    if (!bytes) throw new StreamError('address-unsupported', 'not an address');
+    const answers = await this.lookup(reverseName(bytes), isolation);
+    const found = answers.find((answer) => answer.type === 'name');
+    if (!found) throw new StreamError('host-unreachable', 'the address has no name');
+    return found.name;
+  }
+
+  private lookup(name: string, isolation: string): Promise<readonly ResolvedAnswer[]> {
+    const target: StreamTarget = { kind: 'resolve', name };
+    return new Promise((resolve, reject) => {
+      this.open(target, ownIsolation(target, isolation), {
+        connected() {},
+        resolved: resolve,
+        failed: reject,
+      });
+    });
+  }
+
+  // Inspection
+
+  circuits(): CircuitInfo[] {
+    const now = this.env.clock.monotonic();
+    return [...this.circuitManager.list].map((circuit) => ({
+      id: circuit.id,
+      state: !circuit.circuit
+        ? 'building'
+        : circuit.ticket && circuit.ticket.state !== 'complete'
+          ? 'waiting'
+          : 'open',
+      kind: circuit.kind,
+      path: circuit.path.map((relay) => relay.id),
+      streams: circuit.streams.size,
+      age: now - circuit.began,
+      dirty: circuit.dirtySince !== undefined,
+    }));
+  }
+
+  status(): ClientStatus {
+    const circuits = this.circuits();
+    const open = circuits.filter((circuit) => circuit.state === 'open').length;
+    const consensus = this.network?.consensus;
+    return {
+      bootstrap: { percent: this.bootstrap.percent, tag: this.bootstrap.tag },
+      ready: this.circuitManager.ready,
+      consensus: consensus && {
+        validAfter: consensus.validAfter,
+        validUntil: consensus.validUntil,
+        relays: consensus.routers.length,
+      },
+      circuits: { open, building: circuits.length - open },
+      waitingStreams: this.streams.waitingCount,
+      appConnections: this.servers.reduce((sum, server) => sum + server.connectionCount, 0),
+    };
+  }
+}
+
+/** The isolation of a program that embeds the client: its token, and nothing it shares with any port. */
+function ownIsolation(target: StreamTarget, token: string): Isolation {
+  return {
+    fields: {
+      auth: authKey(token, ''),
+      destAddr: target.kind === 'connect' ? target.host.text : target.name,
+      destPort: target.kind === 'connect' ? target.port : 0,
+      clientAddr: '',
+      clientProtocol: 'embedded',
+      sessionGroup: 'embedded',
+    },
+    by: new Set(['auth', 'sessionGroup']),
+  };
+}

@@ -1,0 +1,60 @@
+/**
+ * What a client remembers between runs besides documents: its guards and its circuit build times.
+ *
+ * @module
+ */
+import type { Log } from '../shared/log/types.js';
+import { loadState, saveState } from '../shared/store/state.js';
+import type { Store } from '../shared/store/types.js';
+import { type BuildTimes, buildTimesKind, type SavedBuildTimes } from './build-timeout.js';
+import { type GuardManager, guardStateKind, type SavedGuards } from './guards.js';
+
+const GUARDS_FILE = 'state/guards';
+const TIMES_FILE = 'state/build-times';
+/** Build times change with every circuit: they are saved this often at most, milliseconds. */
+const TIMES_INTERVAL = 60_000;
+
+/** What was saved, as far as it can be read. */
+export async function loadSaved(
+  store: Store,
+  log: Log,
+): Promise<{ guards: SavedGuards | undefined; times: SavedBuildTimes | undefined }> {
+  const guards = await loadState(store, GUARDS_FILE, guardStateKind, log);
+  const times = await loadState(store, TIMES_FILE, buildTimesKind, log);
+  return { guards, times };
+}
+
+/** Saves what changed, one write at a time. */
+export class Saver {
+  private readonly store: Store;
+  private readonly log: Log;
+  private readonly guards: GuardManager;
+  private readonly times: BuildTimes;
+  private writing: Promise<void> = Promise.resolve();
+  private timesSavedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(store: Store, log: Log, guards: GuardManager, times: BuildTimes) {
+    this.store = store;
+    this.log = log;
+    this.guards = guards;
+    this.times = times;
+  }
+
+  /** Guards at once, build times now and then; `all` for the last time. */
+  save(now: number, all = false): Promise<void> {
+    const guards = this.guards.takeChanges();
+    if (guards) this.write(GUARDS_FILE, guardStateKind.version, guards);
+    if (this.times.changed && (all || now - this.timesSavedAt >= TIMES_INTERVAL)) {
+      this.times.changed = false;
+      this.timesSavedAt = now;
+      this.write(TIMES_FILE, buildTimesKind.version, this.times.save());
+    }
+    return this.writing;
+  }
+
+  private write(name: string, version: number, value: unknown): void {
+    this.writing = this.writing
+      .then(() => saveState(this.store, name, version, value))
+      .catch((error: Error) => this.log.warn(`Cannot save ${name}: ${error.message}`));
+  }
+}
