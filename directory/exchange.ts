@@ -347,6 +347,21 @@ export class Exchange {
     this.step = 0;
   }
 
+  /**
+   * Takes up the pace of a consensus that came from elsewhere. False when the round stays as it is; a round of the
+   * same valid-after goes on, so that nobody votes twice.
+   */
+  follow(now: number): boolean {
+    const next = this.scheduleAt(now);
+    if (next.validAfter === this.current.validAfter) return false;
+    this.ballots.close();
+    this.pending = new Map();
+    this.queued = [];
+    this.current = next;
+    this.step = 0;
+    return true;
+  }
+
   /** Whether the round is over and `startRound` is due. */
   get roundOver(): boolean {
     return this.step >= STEPS.length;

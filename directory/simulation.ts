@@ -1,0 +1,115 @@
+/**
+ * A simulated network of authorities and relays, for the tests of this folder.
+ *
+ * @module
+ */
+import { type RelayNode, startRelay } from '../relay/node.js';
+import { toHex } from '../shared/bytes/text.js';
+import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
+import { memoryLog } from '../shared/log/memory.js';
+import type { NodeEvent } from '../shared/runtime/env.js';
+import { type SimHost, SimWorld } from '../shared/runtime/sim/world.js';
+import { type MemoryStore, memoryStore } from '../shared/store/memory.js';
+import { loadOptions } from '../shared/torrc/parse.js';
+import { keygenAuthority } from './keys.js';
+import { type AuthorityNode, startAuthority } from './node.js';
+
+/** RSA bits of simulated authorities: small, since nobody attacks them. */
+const BITS = 1024;
+const OR_PORT = 9001;
+const DIR_PORT = 9030;
+
+/** A place in the network that outlives the node that runs there. */
+export interface Site<Node> {
+  readonly name: string;
+  readonly host: SimHost;
+  readonly address: string;
+  readonly store: MemoryStore;
+  readonly log: ReturnType<typeof memoryLog>;
+  readonly events: NodeEvent[];
+  node: Node | undefined;
+}
+
+/** A network on virtual time. */
+export class Network {
+  readonly world: SimWorld;
+  readonly authorities: Site<AuthorityNode>[] = [];
+  readonly relays: Site<RelayNode>[] = [];
+  private readonly torrc: string[];
+  private lines: string[] = [];
+
+  constructor(seed: string, start: number, ...torrc: string[]) {
+    this.world = new SimWorld(seed, start);
+    this.torrc = ['DataDirectory /nowhere', 'TestingTorNetwork 1', ...torrc];
+  }
+
+  private site<Node>(name: string, n: number): Site<Node> {
+    const address = `127.${n}.0.1`;
+    return {
+      name,
+      address,
+      host: this.world.host(address),
+      store: memoryStore(),
+      log: memoryLog(),
+      events: [],
+      node: undefined,
+    };
+  }
+
+  /** Makes the keys of `count` authorities and the lines that name them. */
+  async makeAuthorities(count: number): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      const site = this.site<AuthorityNode>(`auth${i}`, 10 + i);
+      const env = { ...site.host, log: site.log, store: site.store };
+      const { certificate } = await keygenAuthority(site.store, {
+        identityBits: BITS,
+        signingBits: BITS,
+        now: env.clock.now(),
+      });
+      const { rsaId } = await loadOrCreateRelayKeys(site.store, env);
+      const address = `${site.address}:${DIR_PORT}`;
+      const line = `DirAuthority ${site.name} orport=${OR_PORT} v3ident=${certificate.identity} ${address} ${toHex(rsaId)}`;
+      this.lines.push(line);
+      this.authorities.push(site);
+    }
+  }
+
+  private optionsOf(role: 'authority' | 'relay', site: Site<unknown>, more: string[]) {
+    const own = [`Nickname ${site.name}`, `Address ${site.address}`, `ORPort ${site.address}:${OR_PORT}`];
+    const text = [...this.torrc, ...this.lines, ...own, ...more].join('\n');
+    return loadOptions({ files: [{ name: 'torrc', text }], args: [], role }).options;
+  }
+
+  private envOf(site: Site<unknown>) {
+    return {
+      ...site.host,
+      log: site.log,
+      store: site.store,
+      report: (event: NodeEvent) => void site.events.push(event),
+    };
+  }
+
+  /** Starts the authority at a site, again or for the first time. */
+  async startAuthority(site: Site<AuthorityNode>, ...more: string[]): Promise<void> {
+    const dir = [
+      `DirPort ${site.address}:${DIR_PORT}`,
+      'AuthoritativeDirectory 1',
+      'V3AuthoritativeDirectory 1',
+    ];
+    const options = this.optionsOf('authority', site, [...dir, 'ContactInfo test@example.com', ...more]);
+    site.node = await startAuthority(options, this.envOf(site));
+  }
+
+  async startRelay(name: string, ...more: string[]): Promise<Site<RelayNode>> {
+    const site = this.site<RelayNode>(name, 100 + this.relays.length);
+    this.relays.push(site);
+    site.node = await startRelay(this.optionsOf('relay', site, more), this.envOf(site));
+    return site;
+  }
+
+  /** Stops everything. */
+  async stop(): Promise<void> {
+    await Promise.all(this.authorities.map((site) => site.node?.stop(false)));
+    await Promise.all(this.relays.map((site) => site.node?.stop(false)));
+  }
+}
