@@ -6,21 +6,23 @@
  *
  * @module
  */
-import { generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
+import { AsnConvert } from '@peculiar/asn1-schema';
+import {
+  AlgorithmIdentifier,
+  AttributeTypeAndValue,
+  AttributeValue,
+  Certificate,
+  Name,
+  RelativeDistinguishedName,
+  SubjectPublicKeyInfo,
+  TBSCertificate,
+  Validity,
+  Version,
+} from '@peculiar/asn1-x509';
 import { DecodeError, ProtocolError } from '../bytes/errors.js';
 import { toBase32 } from '../bytes/text.js';
 import type { Clock, Random, TlsIdentity } from '../runtime/types.js';
-import {
-  derBits,
-  derExplicit,
-  derInteger,
-  derNull,
-  derOid,
-  derSequence,
-  derSet,
-  derTime,
-  derUtf8,
-} from './der.js';
 import { RELAY_RSA_BITS, type RsaKey, type RsaPublicKey, rsaPublic } from './rsa.js';
 
 const DAY = 86_400_000;
@@ -33,8 +35,8 @@ const FUTURE_SLOP = 30 * DAY;
 const MAX_X509 = 4096;
 
 const COMMON_NAME = '2.5.4.3';
-const ECDSA_SHA256 = derSequence(derOid('1.2.840.10045.4.3.2'));
-const RSA_SHA256 = derSequence(derOid('1.2.840.113549.1.1.11'), derNull());
+const ECDSA_SHA256 = new AlgorithmIdentifier({ algorithm: '1.2.840.10045.4.3.2' });
+const RSA_SHA256 = new AlgorithmIdentifier({ algorithm: '1.2.840.113549.1.1.11', parameters: null });
 
 interface CertInput {
   readonly subject: string;
@@ -42,28 +44,40 @@ interface CertInput {
   readonly serial: Uint8Array;
   readonly notBefore: number;
   readonly notAfter: number;
-  /** DER of the SubjectPublicKeyInfo. */
-  readonly spki: Uint8Array;
-  readonly algorithm: Uint8Array;
+  readonly publicKey: KeyObject;
+  readonly algorithm: AlgorithmIdentifier;
   readonly signer: KeyObject;
 }
 
-const nameOf = (commonName: string) =>
-  derSequence(derSet(derSequence(derOid(COMMON_NAME), derUtf8(commonName))));
+/** The library wants buffers of their own, not views. */
+const ownBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
+
+const nameOf = (commonName: string): Name =>
+  new Name([
+    new RelativeDistinguishedName([
+      new AttributeTypeAndValue({ type: COMMON_NAME, value: new AttributeValue({ utf8String: commonName }) }),
+    ]),
+  ]);
 
 /** RFC 5280 4.1, version 3, without extensions. */
 function makeX509(input: CertInput): Uint8Array {
-  const tbs = derSequence(
-    derExplicit(0, derInteger(Uint8Array.of(2))),
-    derInteger(input.serial),
-    input.algorithm,
-    nameOf(input.issuer),
-    derSequence(derTime(input.notBefore), derTime(input.notAfter)),
-    nameOf(input.subject),
-    input.spki,
-  );
-  const signature = sign('sha256', tbs, input.signer);
-  return derSequence(tbs, input.algorithm, derBits(signature));
+  const spki = input.publicKey.export({ format: 'der', type: 'spki' });
+  const tbsCertificate = new TBSCertificate({
+    version: Version.v3,
+    serialNumber: ownBuffer(input.serial),
+    signature: input.algorithm,
+    issuer: nameOf(input.issuer),
+    validity: new Validity({ notBefore: new Date(input.notBefore), notAfter: new Date(input.notAfter) }),
+    subject: nameOf(input.subject),
+    subjectPublicKeyInfo: AsnConvert.parse(spki, SubjectPublicKeyInfo),
+  });
+  const signature = sign('sha256', new Uint8Array(AsnConvert.serialize(tbsCertificate)), input.signer);
+  const certificate = new Certificate({
+    tbsCertificate,
+    signatureAlgorithm: input.algorithm,
+    signatureValue: ownBuffer(signature),
+  });
+  return new Uint8Array(AsnConvert.serialize(certificate));
 }
 
 /** `www.`, 8 to 20 letters and digits, a top-level domain. */
@@ -95,7 +109,7 @@ export async function makeTlsIdentity(random: Random, clock: Clock): Promise<Tls
     issuer: hostName(random, 'com'),
     serial: serialNumber(random),
     ...validity(random, clock.now(), lifetime),
-    spki: publicKey.export({ format: 'der', type: 'spki' }),
+    publicKey,
     algorithm: ECDSA_SHA256,
     signer: privateKey,
   });
@@ -114,10 +128,6 @@ function pemOf(label: string, der: Uint8Array): string {
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }
 
-/** RSAPublicKey (PKCS1) as a SubjectPublicKeyInfo. */
-const rsaSpki = (pkcs1: Uint8Array) =>
-  derSequence(derSequence(derOid('1.2.840.113549.1.1.1'), derNull()), derBits(pkcs1));
-
 /** The self-signed certificate of an RSA identity, DER: CERTS type 2. */
 export async function makeRsaIdCert(rsa: RsaKey, random: Random, clock: Clock): Promise<Uint8Array> {
   const name = hostName(random, 'com');
@@ -126,7 +136,7 @@ export async function makeRsaIdCert(rsa: RsaKey, random: Random, clock: Clock): 
     issuer: name,
     serial: serialNumber(random),
     ...validity(random, clock.now(), ID_CERT_LIFETIME),
-    spki: rsaSpki(rsa.publicDer),
+    publicKey: createPublicKey({ key: Buffer.from(rsa.publicDer), format: 'der', type: 'pkcs1' }),
     algorithm: RSA_SHA256,
     signer: rsa.keyObject,
   });

@@ -4,15 +4,14 @@
  *
  * @module
  */
-import { checkPrimeSync, createPrivateKey } from 'node:crypto';
+import { checkPrimeSync, createPrivateKey, type JsonWebKey } from 'node:crypto';
 import { toHex } from '../bytes/text.js';
 import type { Random } from '../runtime/types.js';
-import { derInteger, derSequence } from './der.js';
 import { RSA_EXPONENT, type RsaKey, rsaFromKeyObject } from './rsa.js';
 
 const toBigInt = (bytes: Uint8Array): bigint => BigInt(`0x${toHex(bytes)}`);
 
-function toBytes(value: bigint): Uint8Array {
+function toBytes(value: bigint): Buffer {
   const hex = value.toString(16);
   return Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex');
 }
@@ -46,8 +45,19 @@ export function seededRsa(bits: number, random: Random): RsaKey {
   const q = primeFrom(random, bits / 2);
   if (p === q) return seededRsa(bits, random);
   const d = inverse(RSA_EXPONENT, (p - 1n) * (q - 1n));
-  // RFC 8017 A.1.2, RSAPrivateKey.
-  const numbers = [0n, p * q, RSA_EXPONENT, d, p, q, d % (p - 1n), d % (q - 1n), inverse(q, p)];
-  const der = derSequence(...numbers.map((n) => derInteger(toBytes(n))));
-  return rsaFromKeyObject(createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs1' }));
+  // RFC 7518 6.3: the numbers of RFC 8017 A.1.2 by their JWK names.
+  const numbers = {
+    n: p * q,
+    e: RSA_EXPONENT,
+    d,
+    p,
+    q,
+    dp: d % (p - 1n),
+    dq: d % (q - 1n),
+    qi: inverse(q, p),
+  };
+  const jwk: JsonWebKey = { kty: 'RSA' };
+  for (const [name, value] of Object.entries(numbers))
+    jwk[name as keyof typeof numbers] = toBytes(value).toString('base64url');
+  return rsaFromKeyObject(createPrivateKey({ key: jwk, format: 'jwk' }));
 }
