@@ -191,12 +191,10 @@ function check(loading: Loading, checked: Checked): void {
   }
 }
 
-/** By place, as far as they stand in one file; those without a place come first. */
+/** By place: files, then the command line, then what has no place (sort() puts undefined last). */
 function inOrder(found: readonly TorrcProblem[]): TorrcProblem[] {
   const files = [...new Set(found.map(({ at }) => at?.file))].sort(
-    (a, b) =>
-      Number(a === COMMAND_LINE) - Number(b === COMMAND_LINE) ||
-      Number(b === undefined) - Number(a === undefined),
+    (a, b) => Number(a === COMMAND_LINE) - Number(b === COMMAND_LINE),
   );
   return files.flatMap((file) =>
     found.filter(({ at }) => at?.file === file).sort((a, b) => (a.at?.line ?? 0) - (b.at?.line ?? 0)),

@@ -1,0 +1,186 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import test, { type ExecutionContext } from 'ava';
+import { DEMO_GREETING } from './demo-site.js';
+import { launchTestnet, type TestnetOptions } from './launch.js';
+import { LockedError } from './process/lock.js';
+import { fetchBySocks } from './socks-fetch.js';
+import { FAKE_CLI, FAKE_NODE, fakeIdentity } from './testing/fakes.js';
+
+const size = { authorities: 1, relays: 3, exits: 1 };
+
+const fakes = (more: Partial<TestnetOptions> = {}): TestnetOptions => ({
+  size,
+  socks: '127.0.0.1:auto',
+  entry: FAKE_NODE,
+  identify: fakeIdentity,
+  ...more,
+});
+
+function scratch(t: ExecutionContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'cepa-launch-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+const runs = (pid: number) =>
+  existsSync(`/proc/${pid}/stat`) && !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+
+/** Waits for a state of the outside world. */
+async function until(state: () => boolean): Promise<void> {
+  while (!state()) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+test('a network comes up, serves, and is gone without a trace', async (t) => {
+  const testnet = await launchTestnet(fakes());
+  const { host, port } = testnet.network.context.plan.demo;
+  const page = await fetchBySocks({ proxy: testnet.socks, host, port, path: '/', timeout: 5000 });
+  t.true(page.includes(DEMO_GREETING));
+  t.is(testnet.demo, `http://demo.cepa.test:${port}/`);
+  const states = [...testnet.network.nodes.values()];
+  t.is(states.length, 5);
+  for (const { plan, fingerprint, child } of states) {
+    t.regex(fingerprint ?? '', /^[0-9A-F]{40}$/, plan.name);
+    t.true(runs(child?.pid ?? 0), plan.name);
+  }
+  t.is(
+    new Set(states.map(({ plan }) => plan.address.split('.').slice(0, 2).join('.'))).size,
+    5,
+    'a /16 each',
+  );
+
+  testnet.network.state('relay1').child?.kill();
+  await until(() => testnet.network.state('relay1').child?.end !== undefined);
+  testnet.network.startNode('relay1');
+  await until(() => testnet.network.state('relay1').published > 0);
+
+  const pids = states.map(({ child }) => child?.pid ?? 0);
+  await testnet.stop();
+  t.deepEqual(pids.filter(runs), []);
+  t.false(existsSync(testnet.directory));
+});
+
+test('a kept directory gives the same ports again, to one network at a time', async (t) => {
+  const directory = join(scratch(t), 'net');
+  const first = await launchTestnet(fakes({ directory }));
+  const { basePort } = first.network.context.plan;
+  await t.throwsAsync(launchTestnet(fakes({ directory })), { instanceOf: LockedError });
+  await first.stop();
+  const other = { authorities: 1, relays: 4, exits: 1 };
+  await t.throwsAsync(launchTestnet(fakes({ directory, size: other })), { message: /holds a network of 1/ });
+  const second = await launchTestnet(fakes({ directory }));
+  t.is(second.network.context.plan.basePort, basePort);
+  await second.stop();
+  t.true(existsSync(join(directory, 'nodes/relay1/torrc')));
+});
+
+test('a node that dies before the network works fails it, with its name and last words', async (t) => {
+  const directory = scratch(t);
+  writeFileSync(join(directory, 'fail-relay2'), '');
+  const error = await t.throwsAsync(launchTestnet(fakes({ directory })));
+  t.regex(error.message, /^relay2 ended with status 3\. .*notice\.log\n.*told to fail/);
+});
+
+interface Cli {
+  readonly child: ChildProcess;
+  readonly events: Record<string, unknown>[];
+  text(): string;
+  readonly ended: Promise<number | null>;
+}
+
+function cli(command: Record<string, unknown>, json = true): Cli {
+  const full = { ...size, socks: '127.0.0.1:auto', json, timeout: 60, ...command };
+  const child = spawn(process.execPath, [FAKE_CLI, JSON.stringify(full)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const events: Record<string, unknown>[] = [];
+  let text = '';
+  child.stderr?.on('data', (chunk) => {
+    text += chunk;
+  });
+  createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+    text += `${line}\n`;
+    if (line.startsWith('{')) events.push(JSON.parse(line));
+  });
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { child, events, text: () => text, ended };
+}
+
+const ready = (run: Cli) =>
+  run.events.find(({ event }) => event === 'ready') as
+    | {
+        socks: string;
+        torrc: string;
+        directory: string;
+        nodes: { pid: number; name: string; role: string; fingerprint: string; address: string }[];
+      }
+    | undefined;
+
+test('--json: one event a line, and everything in `ready`; Ctrl-C ends it with 0', async (t) => {
+  const run = cli({});
+  await until(() => ready(run) !== undefined || run.child.exitCode !== null);
+  const event = ready(run);
+  t.truthy(event, run.text());
+  t.regex(event?.socks ?? '', /^127\.0\.0\.1:\d+$/);
+  t.deepEqual(
+    event?.nodes.map(({ name }) => name),
+    ['auth1', 'relay1', 'relay2', 'exit1', 'client'],
+  );
+  const fragment = readFileSync(event?.torrc ?? '', 'utf8');
+  t.regex(
+    fragment,
+    /^DirAuthority auth1 orport=\d+ no-v2 v3ident=[0-9A-F]{40} 127\.1\.0\.1:\d+ [0-9A-F]{40}$/m,
+  );
+  run.child.kill('SIGINT');
+  t.is(await run.ended, 0);
+  t.is(run.events.at(-1)?.event, 'stopped');
+  t.deepEqual(
+    event?.nodes.filter(({ pid }) => runs(pid)),
+    [],
+  );
+  t.false(existsSync(event?.directory ?? ''));
+});
+
+test('a killed launcher leaves no orphan', async (t) => {
+  const run = cli({});
+  await until(() => ready(run) !== undefined || run.child.exitCode !== null);
+  const nodes = ready(run)?.nodes ?? [];
+  t.is(nodes.length, 5, run.text());
+  run.child.kill('SIGKILL');
+  await run.ended;
+  await until(() => !nodes.some(({ pid }) => runs(pid)));
+  rmSync(ready(run)?.directory ?? '', { recursive: true, force: true });
+  t.pass();
+});
+
+test('--run: the command finds the network, and its status is the status', async (t) => {
+  const run = cli({ run: 'cat "$CEPA_TORRC" && echo "$ALL_PROXY $CEPA_SOCKS $CEPA_DEMO" && exit 7' }, false);
+  t.is(await run.ended, 7);
+  t.regex(run.text(), /^TestingTorNetwork 1$/m);
+  t.regex(run.text(), /^socks5h:\/\/127\.0\.0\.1:\d+ 127\.0\.0\.1:\d+ http:\/\/demo\.cepa\.test:\d+\/$/m);
+  t.regex(run.text(), /The network is ready after/);
+});
+
+test('--run: a signal goes to the command, and everything stops', async (t) => {
+  const run = cli(
+    { run: 'trap "echo caught; exit 9" TERM; echo running; while :; do sleep 0.05; done' },
+    false,
+  );
+  await until(() => run.text().includes('running') || run.child.exitCode !== null);
+  run.child.kill('SIGTERM');
+  t.is(await run.ended, 9);
+  t.true(run.text().includes('caught'));
+});
+
+test('a network that cannot be is refused with status 125', async (t) => {
+  const run = cli({ exits: 2 }, false);
+  t.is(await run.ended, 125);
+  t.regex(run.text(), /--exits must be 1 to 1 for 3 relays, not 2/);
+  t.deepEqual(
+    readdirSync(tmpdir()).filter((name) => name === `cepa-testnet-${run.child.pid}`),
+    [],
+  );
+});

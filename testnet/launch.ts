@@ -1,0 +1,297 @@
+/**
+ * Brings a private network up: ports, keys, processes, and the proof that it works.
+ *
+ * @module
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { CepaError, DecodeError } from '../shared/bytes/errors.js';
+import { memoryLog } from '../shared/log/memory.js';
+import { diskStore } from '../shared/store/disk.js';
+import { loadState, type StateKind, saveState } from '../shared/store/state.js';
+import { DEMO_GREETING } from './demo-site.js';
+import { Network, type NetworkEvent, NodeDiedError } from './network.js';
+import { endpointsOf, type NetworkPlan, type NetworkSize, type NodePlan, planNetwork } from './plan.js';
+import { lockDirectory } from './process/lock.js';
+import { fetchBySocks } from './socks-fetch.js';
+import { type AuthorityIdentity, nodeDirectory, VOTING } from './torrc-of.js';
+
+/** What a testnet is asked to be. */
+export interface TestnetOptions {
+  readonly size: NetworkSize;
+  /** `host:port`; undefined: 127.0.0.1:9050 when it is free, else any port. */
+  readonly socks?: string | undefined;
+  /** Kept across restarts; undefined: a temporary one. */
+  readonly directory?: string | undefined;
+  /** Gives up after so many milliseconds. */
+  readonly timeout?: number;
+  /** Gives up when this settles. */
+  readonly aborted?: Promise<unknown>;
+  /** Hears progress. */
+  readonly progress?: (event: LaunchEvent) => void;
+  /** For tests: another program for the nodes, other keys. */
+  readonly entry?: string;
+  readonly identify?: (node: NodePlan, directory: string) => Promise<AuthorityIdentity>;
+}
+
+/** What a launch tells on its way. */
+export type LaunchEvent =
+  | { type: 'planned'; directory: string; plan: NetworkPlan }
+  | { type: 'keys' }
+  | { type: 'started' }
+  | NetworkEvent
+  | { type: 'fetching' }
+  | { type: 'ready' };
+
+/** A network that works. */
+export interface Testnet {
+  readonly network: Network;
+  readonly directory: string;
+  readonly socks: { readonly host: string; readonly port: number };
+  /** URL of the demo page. */
+  readonly demo: string;
+  /** The torrc fragment. */
+  readonly torrc: string;
+  /** Stops everything and removes what is temporary. */
+  stop(): Promise<void>;
+  /** The same without waiting for anything to end in order. */
+  kill(): void;
+}
+
+/** A network that did not come up; the message says how far it got. */
+export class LaunchError extends CepaError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('testnet', message, options);
+  }
+}
+
+const DEFAULT_SOCKS_PORT = 9050;
+const DEFAULT_TIMEOUT = 120_000;
+
+/** Below Linux's ephemeral ports, above what services use. */
+const PORTS_FROM = 20_000;
+const PORTS_TO = 32_000;
+/** Ports of one network at each address. */
+const PORT_STEP = 4;
+
+/** Seconds from the start of the processes to the first vote: the time they take to start, publish, and be tested. */
+const TIME_TO_FIRST_VOTE = 4;
+
+/** One fetch may take so long. */
+const FETCH_TIMEOUT = 5_000;
+const FETCH_PAUSE = 100;
+
+const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
+
+function isFree(host: string, port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const server = createServer();
+    server.once('error', () => done(false));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => done(true)));
+  });
+}
+
+async function allFree(plan: NetworkPlan): Promise<boolean> {
+  const free = await Promise.all(endpointsOf(plan).map(({ host, port }) => isFree(host, port)));
+  return free.every(Boolean);
+}
+
+/** What a kept directory remembers: the ports and the size. */
+interface Kept {
+  readonly basePort: number;
+  readonly size: NetworkSize;
+}
+
+const KEPT: StateKind<Kept> = {
+  version: 1,
+  check(value) {
+    const { basePort, size } = value as Kept;
+    if (!Number.isInteger(basePort)) throw new DecodeError('testnet.basePort', 'missing');
+    if (!Number.isInteger(size?.authorities)) throw new DecodeError('testnet.size', 'missing');
+    return { basePort, size };
+  },
+};
+
+async function choosePlan(size: NetworkSize, directory: string): Promise<NetworkPlan> {
+  const store = diskStore(directory);
+  const kept = await loadState(store, 'testnet.state', KEPT, memoryLog());
+  if (kept) return keptPlan(kept, size, directory);
+  for (let tries = 0; tries < 50; tries++) {
+    const slots = Math.floor((PORTS_TO - PORTS_FROM) / PORT_STEP);
+    const plan = planNetwork(size, PORTS_FROM + PORT_STEP * Math.floor(Math.random() * slots));
+    if (!(await allFree(plan))) continue;
+    await saveState(store, 'testnet.state', KEPT.version, { basePort: plan.basePort, size });
+    return plan;
+  }
+  throw new LaunchError(`found no free ports between ${PORTS_FROM} and ${PORTS_TO} on 127.0.0.0/8`);
+}
+
+async function keptPlan(kept: Kept, size: NetworkSize, directory: string): Promise<NetworkPlan> {
+  const { authorities, relays, exits } = kept.size;
+  if (authorities !== size.authorities || relays !== size.relays || exits !== size.exits)
+    throw new LaunchError(
+      `${directory} holds a network of ${authorities} authorities and ${relays} relays (${exits} exits). ` +
+        'Ask for the same, or give another --dir.',
+    );
+  const plan = planNetwork(size, kept.basePort);
+  if (await allFree(plan)) return plan;
+  throw new LaunchError(
+    `the ports of the network in ${directory} (${kept.basePort} to ${kept.basePort + PORT_STEP - 1} on 127.x.0.1) ` +
+      'are in use. Does it run already?',
+  );
+}
+
+async function chooseSocks(asked: string | undefined): Promise<string> {
+  if (asked !== undefined) return asked;
+  return (await isFree('127.0.0.1', DEFAULT_SOCKS_PORT))
+    ? `127.0.0.1:${DEFAULT_SOCKS_PORT}`
+    : '127.0.0.1:auto';
+}
+
+/**
+ * Voting intervals start at multiples of 5 s of the clock; the offset moves them so that the first vote falls when
+ * the relays have just been heard of, instead of up to 5 s later.
+ */
+export function votingOffset(now: number): number {
+  const firstVote = Math.ceil(now / 1000) + TIME_TO_FIRST_VOTE;
+  return (firstVote + 2 * VOTING.firstDelay) % VOTING.first;
+}
+
+/** Starts a network and waits until a page was fetched through it. Leaves nothing behind when it fails. */
+export async function launchTestnet(options: TestnetOptions): Promise<Testnet> {
+  const temporary = options.directory === undefined;
+  const directory = resolve(options.directory ?? mkdtempSync(join(tmpdir(), 'cepa-testnet-')));
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const lock = lockDirectory(directory);
+  let network: Network | undefined;
+  const clean = () => {
+    lock.release();
+    if (temporary) rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    const up = await bringUp(options, directory, (made) => {
+      network = made;
+    });
+    const stop = async () => {
+      await up.network.stop();
+      clean();
+    };
+    const kill = () => {
+      up.network.kill();
+      clean();
+    };
+    return { ...up, stop, kill };
+  } catch (error) {
+    await network?.stop();
+    clean();
+    throw error;
+  }
+}
+
+async function bringUp(
+  options: TestnetOptions,
+  directory: string,
+  made: (network: Network) => void,
+): Promise<Omit<Testnet, 'stop' | 'kill'>> {
+  const tell = options.progress ?? (() => {});
+  const plan = await choosePlan(options.size, directory);
+  tell({ type: 'planned', directory, plan });
+
+  const identify = options.identify ?? (await import('./identities.js')).identifyAuthority;
+  const named = plan.nodes
+    .filter((node) => node.role === 'authority')
+    .map(async (node) => [node.name, await identify(node, nodeDirectory(directory, node))] as const);
+  const authorities = new Map(await Promise.all(named));
+  tell({ type: 'keys' });
+
+  const network = new Network(
+    {
+      plan,
+      directory,
+      authorities,
+      votingOffset: votingOffset(Date.now()),
+      socks: await chooseSocks(options.socks),
+    },
+    options.entry,
+  );
+  made(network);
+  network.listen(tell);
+  const failed = firstDeath(network, directory);
+  await network.start();
+  tell({ type: 'started' });
+
+  const timeout = options.timeout ?? DEFAULT_TIMEOUT;
+  const working = await Promise.race([firstFetch(network, tell, timeout), failed, abortion(options.aborted)]);
+  tell({ type: 'ready' });
+  const { host, port } = plan.demo;
+  return { network, directory, socks: working, demo: `http://${host}:${port}/`, torrc: network.joinFile };
+}
+
+function abortion(aborted: Promise<unknown> | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    void aborted?.then(() => reject(new LaunchError('stopped before it was ready')));
+  });
+}
+
+/** Rejects when a process ends before the network works. */
+function firstDeath(network: Network, directory: string): Promise<never> {
+  const death = new Promise<never>((_, reject) => {
+    network.listen((event) => {
+      if (event.type === 'exit' && !event.expected)
+        reject(new NodeDiedError(network.state(event.name), event.end, directory));
+    });
+  });
+  // After the race nobody looks at it any more.
+  death.catch(() => {});
+  return death;
+}
+
+/** Fetches the demo page until it comes, by way of an exit. */
+async function firstFetch(
+  network: Network,
+  tell: (event: LaunchEvent) => void,
+  timeout: number,
+): Promise<{ host: string; port: number }> {
+  const { plan } = network.context;
+  const exits = new Set(plan.nodes.filter((node) => node.exit).map((node) => node.address));
+  let cameFrom = '';
+  network.listen((event) => {
+    if (event.type === 'visit') cameFrom = event.address;
+  });
+  const client = [...network.nodes.values()].find((state) => state.plan.role === 'client');
+  const until = Date.now() + timeout;
+  let last: unknown;
+  let told = false;
+  for (;;) {
+    if (Date.now() > until) throw new LaunchError(tooSlow(network, timeout), { cause: last });
+    const proxy = network.socks;
+    if (!proxy || !client || client.bootstrap < 100) {
+      await pause(20);
+      continue;
+    }
+    if (!told) tell({ type: 'fetching' });
+    told = true;
+    try {
+      const { host, port } = plan.demo;
+      const page = await fetchBySocks({ proxy, host, port, path: '/', timeout: FETCH_TIMEOUT });
+      if (page.includes(DEMO_GREETING) && exits.has(cameFrom)) return proxy;
+      last = new LaunchError(`the page came from ${cameFrom}, which is no exit`);
+    } catch (error) {
+      last = error;
+    }
+    await pause(FETCH_PAUSE);
+  }
+}
+
+function tooSlow(network: Network, timeout: number): string {
+  const states = [...network.nodes.values()];
+  const relays = states.filter((state) => state.plan.role !== 'client');
+  const published = relays.filter((state) => state.published > 0).length;
+  const client = states.find((state) => state.plan.role === 'client');
+  return (
+    `the network does not work after ${timeout / 1000} s: ${published} of ${relays.length} relays published, ` +
+    `client at ${client?.bootstrap ?? 0} %. Keep the logs with --dir, and look at nodes/*/notice.log there.`
+  );
+}

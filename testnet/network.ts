@@ -1,0 +1,167 @@
+/**
+ * A running private network: its processes, its demo site, and what is known of each node.
+ *
+ * @module
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CepaError } from '../shared/bytes/errors.js';
+import type { NodeEvent } from '../shared/runtime/env.js';
+import { type ChildEnd, NODE_ENTRY, NodeChild } from './child.js';
+import { startDemoDns } from './demo-dns.js';
+import { type Closable, startDemoSite } from './demo-site.js';
+import type { NodePlan } from './plan.js';
+import { joinTorrc, nodeDirectory, nodeTorrc, resolvConf, type TorrcContext } from './torrc-of.js';
+
+/** What a node has told of itself, and its process. */
+export interface NodeState {
+  readonly plan: NodePlan;
+  child: NodeChild | undefined;
+  fingerprint: string | undefined;
+  ed25519: string | undefined;
+  v3ident: string | undefined;
+  /** Authorities that took its descriptor. */
+  published: number;
+  bootstrap: number;
+  /** The address of its SOCKS port, once open. */
+  socks: { host: string; port: number } | undefined;
+}
+
+/** What happens in a network. */
+export type NetworkEvent =
+  | { type: 'node'; name: string; event: NodeEvent }
+  | { type: 'exit'; name: string; end: ChildEnd; expected: boolean }
+  | { type: 'visit'; address: string };
+
+/** A node that would not live. */
+export class NodeDiedError extends CepaError {
+  constructor(state: NodeState, end: ChildEnd, directory: string) {
+    const how = end.signal ? `was killed by ${end.signal}` : `ended with status ${end.code}`;
+    const words = state.child?.lastWords() ?? '';
+    super(
+      'node-died',
+      `${state.plan.name} ${how}. Its log: ${join(nodeDirectory(directory, state.plan), 'notice.log')}\n${words}`,
+    );
+  }
+}
+
+/** The processes of a network. */
+export class Network {
+  readonly context: TorrcContext;
+  readonly nodes = new Map<string, NodeState>();
+  private readonly entry: string;
+  private readonly closables: Closable[] = [];
+  private readonly listeners = new Set<(event: NetworkEvent) => void>();
+  private stopping = false;
+
+  constructor(context: TorrcContext, entry: string = NODE_ENTRY) {
+    this.context = context;
+    this.entry = entry;
+    for (const plan of context.plan.nodes)
+      this.nodes.set(plan.name, {
+        plan,
+        child: undefined,
+        fingerprint: context.authorities.get(plan.name)?.fingerprint,
+        ed25519: undefined,
+        v3ident: context.authorities.get(plan.name)?.v3ident,
+        published: 0,
+        bootstrap: 0,
+        socks: undefined,
+      });
+  }
+
+  /** Hears everything that happens from now on; the result takes it away. */
+  listen(listener: (event: NetworkEvent) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** The torrc fragment for other programs. */
+  get joinFile(): string {
+    return join(this.context.directory, 'torrc');
+  }
+
+  private tell(event: NetworkEvent): void {
+    for (const listener of this.listeners) listener(event);
+  }
+
+  /** Writes every torrc, opens the demo site, and starts every process. */
+  async start(): Promise<void> {
+    const { plan, directory } = this.context;
+    writeFileSync(this.joinFile, joinTorrc(this.context), { mode: 0o600 });
+    writeFileSync(join(directory, 'resolv.conf'), resolvConf(plan), { mode: 0o600 });
+    const { host, address, port, dnsPort } = plan.demo;
+    this.closables.push(await startDemoDns(address, dnsPort, { host, address }));
+    this.closables.push(
+      await startDemoSite(address, port, (visitor) => this.tell({ type: 'visit', address: visitor })),
+    );
+    for (const name of this.nodes.keys()) this.startNode(name);
+  }
+
+  /** Starts one node, also again after it ended. */
+  startNode(name: string): void {
+    const state = this.state(name);
+    if (state.child && !state.child.end) throw new CepaError('testnet', `${name} runs already`);
+    const home = nodeDirectory(this.context.directory, state.plan);
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+    const torrc = join(home, 'torrc');
+    writeFileSync(torrc, nodeTorrc(state.plan, this.context), { mode: 0o600 });
+    state.published = 0;
+    state.bootstrap = 0;
+    state.socks = undefined;
+    state.child = new NodeChild({
+      plan: state.plan,
+      entry: this.entry,
+      torrc,
+      output: join(home, 'output.log'),
+      heard: (event) => this.heard(state, event),
+      ended: (end) => this.tell({ type: 'exit', name, end, expected: this.stopping }),
+    });
+  }
+
+  /** A node by its name; throws when there is none. */
+  state(name: string): NodeState {
+    const state = this.nodes.get(name);
+    if (!state) throw new CepaError('testnet', `no node is called ${name}`);
+    return state;
+  }
+
+  private heard(state: NodeState, event: NodeEvent): void {
+    switch (event.type) {
+      case 'identity':
+        state.fingerprint = event.fingerprint;
+        state.ed25519 = event.ed25519;
+        state.v3ident = event.v3ident ?? state.v3ident;
+        break;
+      case 'published':
+        state.published = event.authorities;
+        break;
+      case 'bootstrap':
+        state.bootstrap = event.percent;
+        break;
+      case 'listening':
+        if (event.what === 'socks') state.socks = { host: event.host, port: event.port };
+        break;
+    }
+    this.tell({ type: 'node', name: state.plan.name, event });
+  }
+
+  /** The proxy of the client, once its port is open. */
+  get socks(): { host: string; port: number } | undefined {
+    for (const state of this.nodes.values()) if (state.socks) return state.socks;
+    return undefined;
+  }
+
+  /** Stops every process, by its id, and the demo site. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await Promise.all([...this.nodes.values()].map((state) => state.child?.stop()));
+    await Promise.all(this.closables.splice(0).map((closable) => closable.close()));
+  }
+
+  /** Kills every process at once. */
+  kill(): void {
+    this.stopping = true;
+    for (const state of this.nodes.values()) state.child?.kill();
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Reads a node's configuration from the disk: the torrc, what it includes, and the command line.
+ *
+ * @module
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, isAbsolute, join } from 'node:path';
+import { CepaError } from '../../shared/bytes/errors.js';
+import type { TorrcFile } from '../../shared/torrc/lines.js';
+import { type Loaded, loadOptions } from '../../shared/torrc/parse.js';
+import type { Role } from '../../shared/torrc/table-types.js';
+
+/** Where a node's configuration comes from. */
+export interface ConfigSource {
+  readonly role: Role;
+  /** Paths of torrc files, lowest layer first. */
+  readonly files: readonly string[];
+  /** `--Option value` pairs. */
+  readonly args: readonly string[];
+}
+
+/** A torrc that cannot be read. */
+export class ConfigFileError extends CepaError {
+  constructor(path: string, error: unknown) {
+    const code = (error as NodeJS.ErrnoException | undefined)?.code;
+    const why = code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : String(error);
+    super('config-file', `${path}: ${why}`, { cause: error });
+  }
+}
+
+function readTorrc(path: string): TorrcFile {
+  try {
+    return { name: path, text: readFileSync(path, 'utf8') };
+  } catch (error) {
+    throw new ConfigFileError(path, error);
+  }
+}
+
+/** Loads the options; throws a TorrcError or a ConfigFileError. */
+export function loadConfig(source: ConfigSource): Loaded {
+  return loadOptions({
+    files: source.files.map(readTorrc),
+    args: source.args,
+    include: includeFiles,
+    role: source.role,
+    home: homedir(),
+  });
+}
+
+const kindOf = (path: string) => {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found?.isDirectory() ? 'directory' : found?.isFile() ? 'file' : undefined;
+};
+
+/** As C tor: a directory stands for its files, `*` and `?` for any name; files that start with a dot are left out. */
+export function includeFiles(pattern: string, from: string): TorrcFile[] | undefined {
+  const full = isAbsolute(pattern) ? pattern : join(dirname(from), pattern);
+  const wild = /[*?]/.test(full);
+  const paths = wild ? expand(full) : [full];
+  if (!wild && kindOf(full) === undefined) return undefined;
+  return paths.flatMap((path) => (kindOf(path) === 'directory' ? filesIn(path) : [path])).map(readTorrc);
+}
+
+function filesIn(directory: string): string[] {
+  return readdirSync(directory)
+    .filter((name) => !name.startsWith('.'))
+    .sort()
+    .map((name) => join(directory, name))
+    .filter((path) => kindOf(path) === 'file');
+}
+
+function expand(pattern: string): string[] {
+  let found = ['/'];
+  for (const part of pattern.split('/').filter((piece) => piece !== '')) {
+    if (!/[*?]/.test(part)) {
+      found = found.map((directory) => join(directory, part)).filter((path) => kindOf(path) !== undefined);
+      continue;
+    }
+    const matches = new RegExp(
+      `^${part
+        .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+        .replaceAll('*', '.*')
+        .replaceAll('?', '.')}$`,
+    );
+    found = found
+      .filter((directory) => kindOf(directory) === 'directory')
+      .flatMap((directory) =>
+        readdirSync(directory)
+          .filter((name) => !name.startsWith('.') && matches.test(name))
+          .sort()
+          .map((name) => join(directory, name)),
+      );
+  }
+  return found;
+}

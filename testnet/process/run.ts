@@ -1,0 +1,217 @@
+/**
+ * One node as a process: configuration, lock, log, role, signals, and an orderly end.
+ *
+ * Signals are C tor's: SIGTERM and SIGINT stop (a relay finishes what it can first; a second signal stops at once),
+ * SIGHUP opens the log files again and reads the configuration anew.
+ *
+ * @module
+ */
+import { unlinkSync, writeFileSync } from 'node:fs';
+import { CepaError } from '../../shared/bytes/errors.js';
+import { createLog, type NodeLog } from '../../shared/log/log.js';
+import type { Env, NodeEvent } from '../../shared/runtime/env.js';
+import { diskStore } from '../../shared/store/disk.js';
+import type { Options } from '../../shared/torrc/options.js';
+import { OPTION_NAMES } from '../../shared/torrc/table.js';
+import { type ConfigSource, loadConfig } from './config.js';
+import { lockDirectory } from './lock.js';
+import { openReporter, type Reporter } from './pipe.js';
+import { type RunningNode, startRole } from './roles.js';
+
+/** Told to whoever watches: bad options, and everything else that keeps a node from starting. */
+export const EXIT_CONFIG = 2;
+export const EXIT_FAILED = 1;
+
+/** Says what is wrong with the configuration, if anything; the exit code. */
+export function verifyConfig(source: ConfigSource, out: (line: string) => void): number {
+  try {
+    for (const warning of loadConfig(source).warnings) out(`warning: ${warning}`);
+  } catch (error) {
+    if (!(error instanceof CepaError)) throw error;
+    for (const line of error.message.split('\n')) out(`error: ${line}`);
+    return EXIT_CONFIG;
+  }
+  out('Configuration was valid');
+  return 0;
+}
+
+/** Runs a node until it is told to stop, and ends the process. */
+export async function runNode(source: ConfigSource): Promise<void> {
+  let loaded: ReturnType<typeof loadConfig>;
+  try {
+    loaded = loadConfig(source);
+  } catch (error) {
+    fail(EXIT_CONFIG, error);
+  }
+  const { options, warnings } = loaded;
+  try {
+    const held = new Held(options);
+    held.log.notice(`Cepa ${source.role} starts`, { pid: process.pid, data: options.DataDirectory });
+    for (const warning of warnings) held.log.warn(warning);
+    await new NodeProcess(source, options, held).run();
+  } catch (error) {
+    fail(EXIT_FAILED, error);
+  }
+}
+
+function fail(code: number, error: unknown): never {
+  const text =
+    error instanceof CepaError ? error.message : error instanceof Error ? error.stack : String(error);
+  process.stderr.write(`cepa: ${text}\n`);
+  process.exit(code);
+}
+
+/** What is taken at the start and given back at the end, whatever the end. */
+class Held {
+  readonly log: NodeLog;
+  private readonly lock: { release(): void };
+  private readonly pidFile: string | undefined;
+
+  constructor(options: Options) {
+    this.lock = lockDirectory(options.DataDirectory);
+    this.log = createLog(options);
+    this.pidFile = options.PidFile;
+    if (this.pidFile) writeFileSync(this.pidFile, `${process.pid}\n`);
+    process.on('exit', () => this.giveBack());
+  }
+
+  private giveBack(): void {
+    this.log.flush();
+    this.lock.release();
+    if (!this.pidFile) return;
+    try {
+      unlinkSync(this.pidFile);
+    } catch {
+      // Somebody else removed it.
+    }
+  }
+}
+
+/** C tor's words for the bootstrap tags are good enough to be told as they are. */
+function eventText(event: NodeEvent): string | undefined {
+  switch (event.type) {
+    case 'listening':
+      return `Listening for ${event.what} on ${event.host}:${event.port}`;
+    case 'bootstrap':
+      return `Bootstrapped ${event.percent}% (${event.tag}): ${event.summary}`;
+    case 'identity':
+      return `Nickname ${event.nickname}, fingerprint ${event.fingerprint}`;
+    default:
+      return undefined;
+  }
+}
+
+class NodeProcess {
+  private readonly source: ConfigSource;
+  private readonly options: Options;
+  private readonly held: Held;
+  private readonly reporter: Reporter | undefined;
+  private readonly listeners: ((event: NodeEvent) => void)[] = [];
+  private node: RunningNode | undefined;
+  private stopping = 0;
+  private ended: () => void = () => {};
+
+  constructor(source: ConfigSource, options: Options, held: Held) {
+    this.source = source;
+    this.options = options;
+    this.held = held;
+    this.reporter = openReporter(() => {
+      held.log.notice('The process that started this one is gone; stopping.');
+      process.exit(0);
+    });
+  }
+
+  async run(): Promise<void> {
+    const { log } = this.held;
+    this.catchSignals();
+    const { realClock, osRandom, realTransport, resolverOf } = await import('./world.js');
+    const env: Env = {
+      clock: realClock,
+      random: osRandom,
+      transport: realTransport(),
+      resolver: await resolverOf(this.options),
+      log,
+      store: diskStore(this.options.DataDirectory),
+      report: (event) => this.event(event),
+    };
+    if (this.options.MetricsPort.length > 0) {
+      const { serveMetrics } = await import('./metrics-server.js');
+      this.listeners.push(await serveMetrics(this.options.MetricsPort, log, (event) => this.event(event)));
+    }
+    this.node = await startRole(this.source.role, this.options, env);
+    if (this.stopping > 0) await this.stop('asked to before the start was over');
+    // Timers of a node never keep a process alive, and a client may have no port open.
+    const awake = setInterval(() => {}, 1 << 30);
+    await new Promise<void>((resolve) => {
+      this.ended = resolve;
+    });
+    clearInterval(awake);
+    this.reporter?.close();
+    process.exit(0);
+  }
+
+  private event(event: NodeEvent): void {
+    const text = eventText(event);
+    if (text !== undefined) this.held.log.notice(text);
+    this.reporter?.report(event);
+    for (const listener of this.listeners) listener(event);
+  }
+
+  private catchSignals(): void {
+    process.on('SIGTERM', () => void this.stop('SIGTERM'));
+    // A launcher's children get the terminal's Ctrl-C too; the launcher decides what becomes of them.
+    process.on('SIGINT', () => {
+      if (!this.reporter) void this.stop('SIGINT');
+    });
+    process.on('SIGHUP', () => this.reload());
+    process.on('unhandledRejection', (error) => this.bug(error));
+    process.on('uncaughtException', (error) => this.bug(error));
+  }
+
+  /** A mistake in Cepa: better to end than to go on in an unknown state. */
+  private bug(error: unknown): void {
+    this.held.log.error('A bug in Cepa; stopping. Please report it with these lines.', {
+      error,
+      stack: error instanceof Error ? error.stack : undefined,
+    });
+    process.exit(EXIT_FAILED);
+  }
+
+  private async stop(reason: string): Promise<void> {
+    const { log } = this.held;
+    this.stopping++;
+    if (this.stopping > 2) process.exit(EXIT_FAILED);
+    const graceful = this.stopping === 1 && this.options.ShutdownWaitLength > 0;
+    this.event({ type: 'stopping', reason });
+    log.notice(graceful ? `${reason}: stopping.` : `${reason}: stopping at once.`);
+    if (!this.node) {
+      // Still starting: nothing to be graceful about.
+      process.exit(0);
+    }
+    try {
+      await this.node.stop(graceful);
+    } catch (error) {
+      log.error('Could not stop in order', { error });
+    }
+    this.ended();
+  }
+
+  private reload(): void {
+    const { log } = this.held;
+    log.reopen();
+    try {
+      const { options, warnings } = loadConfig(this.source);
+      for (const warning of warnings) log.warn(warning);
+      const changed = OPTION_NAMES.filter((name) => !same(options[name], this.options[name]));
+      const taken = new Set(this.node?.reload?.(options) ?? []);
+      const restart = changed.filter((name) => !taken.has(name));
+      log.notice('SIGHUP: log files opened again, configuration read.');
+      if (restart.length > 0) log.warn(`A restart is needed for a change of ${restart.join(', ')}.`);
+    } catch (error) {
+      log.error('SIGHUP: the new configuration cannot be used; the old one stays.', { error });
+    }
+  }
+}
+
+const plain = (_: string, value: unknown) => (value instanceof Set ? [...value] : value);
+const same = (a: unknown, b: unknown) => JSON.stringify(a, plain) === JSON.stringify(b, plain);

@@ -1,0 +1,126 @@
+/**
+ * The torrc of every node of a testnet, and the fragment with which other programs join it.
+ *
+ * @module
+ */
+import { join } from 'node:path';
+import type { NetworkPlan, NodePlan } from './plan.js';
+
+/** Who an authority is, as DirAuthority lines say it. */
+export interface AuthorityIdentity {
+  /** SHA-1 of the RSA relay identity, upper-case hex. */
+  readonly fingerprint: string;
+  /** SHA-1 of the authority identity key, upper-case hex. */
+  readonly v3ident: string;
+}
+
+/** What the lines need besides the plan. */
+export interface TorrcContext {
+  readonly plan: NetworkPlan;
+  readonly directory: string;
+  /** By the authority's name. */
+  readonly authorities: ReadonlyMap<string, AuthorityIdentity>;
+  /** Shifts the voting schedule, so that the first vote comes when the relays are there. Whole seconds. */
+  readonly votingOffset: number;
+  readonly socks: string;
+}
+
+/**
+ * The shortest schedule that C tor's options_validate_dirauth_schedule and _testing take for the first consensus
+ * (5 s, delays of 2 s), and one a busy machine can hold after it. C tor's own programs accept both.
+ */
+export const VOTING = { first: 5, firstDelay: 2, interval: 20, delay: 4 } as const;
+
+/** Refused on every exit, so that a refusal can be seen. */
+const REFUSED_PORT = 25;
+
+function dirAuthorityLines({ plan, authorities }: TorrcContext): string[] {
+  return plan.nodes
+    .filter((node) => node.role === 'authority')
+    .map((node) => {
+      const id = authorities.get(node.name);
+      if (!id) throw new Error(`no identity of ${node.name}`);
+      return `DirAuthority ${node.name} orport=${node.orPort} no-v2 v3ident=${id.v3ident} ${node.address}:${node.dirPort} ${id.fingerprint}`;
+    });
+}
+
+/** What every member of the network says, Cepa or C tor. */
+export function sharedLines(context: TorrcContext): string[] {
+  return [
+    'TestingTorNetwork 1',
+    ...dirAuthorityLines(context),
+    // TestingTorNetwork takes this rule away; every node here has a /16 of its own, so it can stay.
+    'EnforceDistinctSubnets 1',
+    'AssumeReachable 1',
+    `TestingV3AuthInitialVotingInterval ${VOTING.first} seconds`,
+    `TestingV3AuthInitialVoteDelay ${VOTING.firstDelay} seconds`,
+    `TestingV3AuthInitialDistDelay ${VOTING.firstDelay} seconds`,
+    `TestingV3AuthVotingStartOffset ${context.votingOffset} seconds`,
+    `V3AuthVotingInterval ${VOTING.interval} seconds`,
+    `V3AuthVoteDelay ${VOTING.delay} seconds`,
+    `V3AuthDistDelay ${VOTING.delay} seconds`,
+  ];
+}
+
+/** The fragment other programs include: CEPA_TORRC. */
+export function joinTorrc(context: TorrcContext): string {
+  return [
+    '# Joins this private network. Include it in the torrc of any Tor program, Cepa or C tor.',
+    ...sharedLines(context),
+    '',
+  ].join('\n');
+}
+
+function roleLines(node: NodePlan, { plan, directory, socks }: TorrcContext): string[] {
+  if (node.role === 'client') return [`SocksPort ${socks}`];
+  const relay = [
+    `Nickname ${node.name}`,
+    `Address ${node.address}`,
+    `ORPort ${node.address}:${node.orPort}`,
+    'SocksPort 0',
+    'ShutdownWaitLength 0',
+  ];
+  if (node.role === 'authority') {
+    const guards = plan.nodes.filter((other) => other.guard).map((other) => other.address);
+    return [
+      ...relay,
+      'AuthoritativeDirectory 1',
+      'V3AuthoritativeDirectory 1',
+      `DirPort ${node.address}:${node.dirPort}`,
+      'ContactInfo testnet@invalid',
+      // Nothing is old or fast enough yet to earn these.
+      `TestingDirAuthVoteGuard ${guards.join(',')}`,
+      'TestingDirAuthVoteHSDir *',
+      'ExitPolicy reject *:*',
+    ];
+  }
+  if (!node.exit) return [...relay, 'ExitRelay 0', 'ExitPolicy reject *:*'];
+  return [
+    ...relay,
+    'ExitRelay 1',
+    `ExitPolicy reject *:${REFUSED_PORT}`,
+    'ExitPolicy accept *:*',
+    `ServerDNSResolvConfFile ${join(directory, 'resolv.conf')}`,
+  ];
+}
+
+/** A node's directory. */
+export const nodeDirectory = (directory: string, node: Pick<NodePlan, 'name'>): string =>
+  join(directory, 'nodes', node.name);
+
+/** The whole torrc of a node. */
+export function nodeTorrc(node: NodePlan, context: TorrcContext): string {
+  const home = nodeDirectory(context.directory, node);
+  return [
+    `# ${node.name} of the testnet in ${context.directory}; written anew at each start.`,
+    `DataDirectory ${home}`,
+    `Log notice file ${join(home, 'notice.log')}`,
+    `OutboundBindAddress ${node.address}`,
+    ...roleLines(node, context),
+    ...sharedLines(context),
+    '',
+  ].join('\n');
+}
+
+/** The exits' resolv.conf: the name server that knows the demo site. */
+export const resolvConf = ({ demo }: NetworkPlan): string => `nameserver ${demo.address}:${demo.dnsPort}\n`;
