@@ -37,6 +37,10 @@ function returnBatch(batch: CellBatch): void {
   if (spare.length < MAX_SPARE) spare.push(batch);
 }
 
+// By hand: `readUInt32BE` costs more than all else that is done for a RELAY cell.
+const circuitIdAt = (chunk: Buffer, at: number): number =>
+  ((chunk[at]! << 24) | (chunk[at + 1]! << 16) | (chunk[at + 2]! << 8) | chunk[at + 3]!) >>> 0;
+
 /**
  * Takes chunks as they are read and calls the sink. Cells lie in the chunk; only one that two chunks share is copied.
  * RELAY cells of a chunk are gathered by circuit; any other cell flushes what is gathered first. A decoder never uses
@@ -158,7 +162,7 @@ export class CellDecoder {
       const command = chunk[at + 4]!;
       if (command === RELAY || command === RELAY_EARLY) {
         if (length - at < CELL_SIZE) break;
-        const circuitId = chunk.readUInt32BE(at);
+        const circuitId = circuitIdAt(chunk, at);
         if (circuitId !== lastCircuit || !last || last.n === MAX_BATCH) {
           last = this.batchOf(circuitId, chunk);
           lastCircuit = circuitId;
@@ -174,7 +178,7 @@ export class CellDecoder {
         if (end > length) break;
         this.flush();
         this.cells++;
-        this.sink.variable(chunk.readUInt32BE(at), command, chunk.subarray(at + VARIABLE_HEADER_SIZE, end));
+        this.sink.variable(circuitIdAt(chunk, at), command, chunk.subarray(at + VARIABLE_HEADER_SIZE, end));
         at = end;
       } else {
         if (length - at < CELL_SIZE) break;
@@ -182,7 +186,7 @@ export class CellDecoder {
         if (command !== PADDING) this.flush();
         this.cells++;
         this.sink.fixed(
-          chunk.readUInt32BE(at),
+          circuitIdAt(chunk, at),
           command,
           chunk.subarray(at + CELL_HEADER_SIZE, at + CELL_SIZE),
         );

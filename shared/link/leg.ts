@@ -4,7 +4,7 @@
  * @module
  */
 import type { CellBatch } from '../cell/batch.js';
-import { CELL_HEADER_SIZE, Command } from '../cell/commands.js';
+import { Command } from '../cell/commands.js';
 import type { Clock } from '../runtime/types.js';
 import { CellQueue } from './cell-queue.js';
 import type { Turn } from './ewma.js';
@@ -59,12 +59,8 @@ export class CircuitLeg implements Leg, Turn {
     }
     const { cellsOut } = channel.stats;
     const { buf, at } = batch;
-    const now = channel.clock.monotonic();
-    for (let i = from; i < to; i++) {
-      const body = at[i]!;
-      cellsOut[buf[body - 1]!]!++;
-      queue.pushCell(this.circuitId, buf, body - CELL_HEADER_SIZE, now);
-    }
+    for (let i = from; i < to; i++) cellsOut[buf[at[i]! - 1]!]!++;
+    queue.pushCells(this.circuitId, batch, from, to, channel.clock.monotonic());
     this.queuedMore(cells);
     return true;
   }

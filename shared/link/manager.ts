@@ -7,6 +7,7 @@ import { sameBytes } from '../bytes/text.js';
 import { canonicalHost } from '../cell/addresses.js';
 import { Command } from '../cell/commands.js';
 import type { LinkCredentials } from '../crypto/link-credentials.js';
+import { sensitive } from '../log/sensitive.js';
 import type { Log } from '../log/types.js';
 import type { Clock, Listener, NetAddress, Random, Timer, TlsConn, Transport } from '../runtime/types.js';
 import { LinkChannel } from './channel.js';
@@ -92,6 +93,8 @@ export interface LinkManager extends ChannelManager {
   readonly channels: Iterable<LinkChannel>;
   /** Open channels. */
   readonly count: number;
+  /** Bytes that wait in circuits' queues and in connections: what MaxMemInQueues bounds. */
+  readonly memory: number;
   /** Takes a connection that was accepted. Needs credentials. */
   accept(conn: TlsConn): void;
   listen(at: NetAddress): Promise<Listener>;
@@ -133,6 +136,12 @@ class Links implements LinkManager {
 
   get count(): number {
     return this.directory.all.size;
+  }
+
+  get memory(): number {
+    let bytes = this.stats.queuedBytes;
+    for (const channel of this.directory.all) bytes += channel.writing;
+    return bytes;
   }
 
   private get limits(): LinkLimits {
@@ -190,6 +199,10 @@ class Links implements LinkManager {
     } catch (error) {
       throw linkError('connect', `${address.host}:${address.port}: ${reasonOf(error)}`, error);
     }
+    if (this.closed) {
+      conn.destroy();
+      throw linkError('closed', 'the node is stopping');
+    }
     return new Promise((resolve, reject) => {
       this.session(conn, 'initiator', target, handler, resolve, (error) =>
         reject(linkError(error.code, `${address.host}:${address.port}: ${error.message}`, error)),
@@ -234,7 +247,8 @@ class Links implements LinkManager {
     };
     this.session(conn, 'responder', undefined, this.config.handler, settled, (error) => {
       settled();
-      this.log.info('a peer failed the link handshake', { code: error.code, reason: error.message });
+      const { code, message } = error;
+      this.log.info('a peer failed the link handshake', { peer: sensitive(host), code, reason: message });
     });
   }
 

@@ -4,9 +4,11 @@
  * @module
  */
 import { CepaError, ProtocolError } from '../bytes/errors.js';
+import { toHex } from '../bytes/text.js';
 import type { CellBatch } from '../cell/batch.js';
 import { Command } from '../cell/commands.js';
 import { CellDecoder, type CellSink } from '../cell/frame.js';
+import { sensitive } from '../log/sensitive.js';
 import type { Log } from '../log/types.js';
 import type { Clock, ConnHandlers, Timer, TlsConn } from '../runtime/types.js';
 import type { LinkChannel } from './channel.js';
@@ -103,8 +105,10 @@ export class LinkSession implements CellSink, ConnHandlers {
     const broke = error instanceof CepaError;
     if (!broke) log.error('a link failed', { error });
     if (state.is === 'open') {
-      const { id } = state.channel;
-      if (broke) log.info('a peer broke the link protocol', { channel: id, reason: reasonOf(error) });
+      const { id, peer } = state.channel;
+      const name = peer.rsaId ? toHex(peer.rsaId) : sensitive(conn.remote.host);
+      if (broke)
+        log.info('a peer broke the link protocol', { peer: name, channel: id, reason: reasonOf(error) });
       state.channel.gone(reasonOf(error));
       conn.destroy();
       return;
