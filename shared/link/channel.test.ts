@@ -1,4 +1,5 @@
 import test from 'ava';
+import fc from 'fast-check';
 import { DecodeError, ProtocolError } from '../bytes/errors.js';
 import { CellBatch } from '../cell/batch.js';
 import { BODY_SIZE, CELL_SIZE, Command, DestroyReason } from '../cell/commands.js';
@@ -384,3 +385,43 @@ test('retired circuit ids are not given out again at once', (t) => {
 
 const partsOf = (channel: LinkChannel) =>
   (channel as unknown as { parts: ConstructorParameters<typeof LinkChannel>[0] }).parts;
+
+test('any cells at all leave the channel whole', (t) => {
+  const cell = fc.tuple(
+    fc.oneof(fc.constantFrom(0, 1, 2, 0x8000_0001), fc.nat(0xffff_ffff)),
+    fc.oneof(fc.constantFrom(1, 4, 5, 6, 10, 11, 12), fc.nat(255)),
+    fc.uint8Array({ minLength: BODY_SIZE, maxLength: BODY_SIZE }),
+    fc.boolean(),
+  );
+  fc.assert(
+    fc.property(fc.array(cell, { maxLength: 40 }), (cells) => {
+      const { channel, clock, created, stats, closed } = setUp({ initiator: false });
+      for (const [circuitId, command, body, answered] of cells) {
+        try {
+          if (command === Command.RELAY) channel.relay(circuitId, batchOf(2, circuitId));
+          else if (command === Command.VERSIONS || command >= 128) channel.variable(command);
+          else channel.fixed(circuitId, command, Buffer.from(body));
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error;
+        }
+        if (answered) created.at(-1)?.leg.control(Command.CREATED2, body);
+        clock.turn();
+      }
+      channel.close('enough');
+      t.is(channel.circuits, 0);
+      t.is(channel.queued, 0);
+      t.is(stats.queuedBytes, 0);
+      t.deepEqual(closed, ['enough']);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('a peer that makes DESTROYs and reads none is given up', (t) => {
+  const { channel, state } = setUp({ accepts: false });
+  state.room = false;
+  for (let i = 1; channel.open && i < 100_000; i++)
+    channel.fixed(i, Command.CREATE2, Buffer.alloc(BODY_SIZE));
+  t.false(channel.open);
+  t.is(state.stopped, 'the peer reads nothing');
+});
