@@ -179,7 +179,8 @@ export class AppConnection {
   failed(error: StreamError): void {
     if (this.state !== 'waiting') return;
     this.request = undefined;
-    this.port.log.info('a request failed', { kind: error.kind, reason: error.message });
+    const { kind, message: reason, endReason } = error;
+    this.port.log.info('a request failed', { kind, reason, ...(endReason !== undefined && { endReason }) });
     this.conn.write(failureReply(this.proxy!.protocol, error.kind, this.port.extendedErrors));
     this.finish();
   }
