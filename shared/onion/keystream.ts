@@ -3,8 +3,9 @@
  *
  * Two ways, whichever is cheaper for the batch at hand; both use up one key stream in the same order. A native call
  * costs far more than the AES of one cell, so:
- * - a small batch is XORed with key stream prefetched in blocks of 1, 2, 4 .. 32 cells, which grow as a circuit turns
- *   out to be busy (an idle circuit holds none, a busy one at most 16 KB a direction);
+ * - a small batch is XORed with key stream prefetched in blocks of 1, 2, 4 .. 16 cells, which grow as a circuit turns
+ *   out to be busy (a fresh circuit holds none, a busy one at most 8 KB a direction; blocks of 32 would save another
+ *   tenth, and cost a relay with ten thousand circuits 160 MB);
  * - a batch of `GATHER_FROM` cells or more, once the prefetched stream is used up, is gathered into one buffer, goes
  *   through one native call, and is scattered back.
  *
@@ -27,7 +28,7 @@ import { BODY_SIZE } from '../cell/commands.js';
 /** Batches of so many cells are gathered. */
 const GATHER_FROM = 8;
 /** Most cells of key stream held ahead. */
-const MAX_PREFETCH = 32;
+const MAX_PREFETCH = 16;
 
 // Shared by all circuits: both are used within one call only.
 const gathered = Buffer.allocUnsafeSlow(MAX_BATCH * BODY_SIZE);

@@ -60,10 +60,12 @@ export interface StreamHandlers {
   drain(): void;
   /**
    * The other side sent END (`reason` from EndReason), or the circuit went away (DESTROY). All data was delivered
-   * before. `local` is true when the circuit died rather than the peer ending the stream.
+   * before. `local` is true when the circuit died (or the stream timed out) rather than the peer ending the stream.
+   * A reason other than DONE ends both directions. After DONE the other side may still take data until our `end`;
+   * one more call may follow then, when it gives up altogether or the circuit dies.
    */
   end(reason: number, local: boolean): void;
-  /** RESOLVED came (the side that sent RESOLVE); `data` is its body. */
+  /** RESOLVED came (the side that sent RESOLVE); `data` is its body. The stream is over; no `end` follows. */
   resolved?(data: Uint8Array): void;
 }
 
@@ -77,9 +79,15 @@ export interface Stream {
   readonly writableLength: number;
   /** Queues bytes (the stream keeps the buffer); false when over the high mark: wait for `drain`. */
   write(bytes: Uint8Array): boolean;
-  /** Sends END with the reason behind what is queued. Incoming data is still delivered until the other side ends too. */
+  /**
+   * Sends END with the reason behind what is queued. After DONE incoming data is still delivered until the other side
+   * ends too, or says nothing for a minute; any other reason ends both directions.
+   */
   end(reason: number, extra?: Uint8Array): void;
-  /** Gives up both directions now: sends END if none was sent, delivers nothing more. */
+  /**
+   * Gives up: nothing more is delivered. Sends END and drops what is queued, unless `end` was called before: then that
+   * still goes its way.
+   */
   abort(reason: number): void;
   /** Stops and restarts the crediting of incoming data (stream SENDME, or XOFF/XON under congestion control). */
   pause(): void;
