@@ -5,21 +5,16 @@ import { sha1, sha256 } from '../crypto/digest.js';
 import { vectorText } from '../testing/vectors.js';
 import { parseAuthorityCertificates } from './authority-cert.js';
 import { appendSignatures, encodeConsensusBody, parseConsensus, signConsensus } from './consensus.js';
-import { encodeDetachedSignatures, parseDetachedSignatures } from './detached.js';
 import { parseMicrodescriptors } from './microdesc.js';
-import { encodeSignatures, signDirectoryText, verifyDirectorySignature } from './network-status.js';
+import { verifyDirectorySignature } from './network-status.js';
 import { parseProtocols } from './protover.js';
 import { encodeRouter } from './router-status.js';
 import { parseServerDescriptors } from './server-descriptor.js';
 import { makeTestRsa, refuses, survives } from './testing.js';
 import type { RouterStatus } from './types.js';
-import { encodeVoteBody, parseVote, verifyVote } from './vote.js';
 
 const NS = vectorText('real-tor/consensus-ns.txt');
 const MD = vectorText('real-tor/consensus-microdesc.txt');
-const VOTES = [0, 1, 2, 3].map((i) => vectorText(`real-tor/vote-auth${i}.txt`));
-const VOTE = VOTES[0] ?? '';
-const DETACHED = vectorText('real-tor/detached-signatures.txt');
 const CERTS = new Map(
   parseAuthorityCertificates(vectorText('real-tor/authority-certs.txt')).documents.map((cert) => [
     cert.identity,
@@ -78,40 +73,6 @@ test('lines that are alike are read once', (t) => {
   t.is(a?.flags, b?.flags);
 });
 
-test('votes of a real network', (t) => {
-  const digests = new Map(parseConsensus(NS).authorities.map((a) => [a.identity, a.voteDigest]));
-  for (const text of VOTES) {
-    const vote = parseVote(text);
-    t.notThrows(() => verifyVote(vote));
-    t.is(`${encodeVoteBody(vote)}${encodeSignatures([vote.signature])}`, text);
-    t.is(digests.get(vote.authority.identity), vote.digest);
-    t.is(CERTS.get(vote.authority.identity)?.text, vote.certificate.text);
-    t.deepEqual(vote.consensusMethods, [32, 33, 34, 35]);
-  }
-  const vote = parseVote(VOTE);
-  t.is(vote.flagThresholds.get('guard-wfu'), '98.000%');
-  t.is(vote.sharedRandCommits.length, 4);
-  t.true(vote.sharedRandParticipate);
-  const [auth0, , mid1] = vote.routers;
-  t.is(auth0?.measured, undefined);
-  t.is(auth0?.measuredButAuthority, 100);
-  t.is(mid1?.measured, 2977);
-  t.is(mid1?.stats?.get('wfu'), 1);
-  t.is(mid1?.microdescDigests?.get(32), 'OoSFXxiWFYhNkKP8ey+4A7dR+gv23yleUGE1/LwYOUs');
-  t.is(mid1?.microdescDigests?.get(35), 'hrL5e2qkYb+xydmR21ABCfXDblkwlSkdTnvk9BgQqO4');
-});
-
-test('detached signatures of a real network', (t) => {
-  const detached = parseDetachedSignatures(DETACHED);
-  t.is(encodeDetachedSignatures(detached), DETACHED);
-  const ns = parseConsensus(NS);
-  const md = parseConsensus(MD);
-  t.deepEqual(detached.signatures.get('ns'), ns.signatures);
-  t.deepEqual(detached.signatures.get('microdesc'), md.signatures);
-  t.is(toHex(detached.digests.get('ns') ?? new Uint8Array(0)), toHex(ns.signedDigests.sha1));
-  t.is(toHex(detached.digests.get('microdesc') ?? new Uint8Array(0)), toHex(md.signedDigests.sha256));
-});
-
 test('a signature of our own', (t) => {
   const key = makeTestRsa();
   for (const [flavor, text] of [
@@ -126,10 +87,6 @@ test('a signature of our own', (t) => {
       signature !== undefined && verifyDirectorySignature(signature, consensus.signedDigests, key.publicDer),
     );
   }
-  const vote = parseVote(VOTE);
-  const body = encodeVoteBody(vote);
-  const forged = signDirectoryText(body, 'sha1', vote.certificate.identity, key);
-  refuses(t, () => verifyVote(parseVote(`${body}${encodeSignatures([forged])}`)), 'vote.directory-signature');
 });
 
 test('what is empty is written as C tor writes it', (t) => {
@@ -147,8 +104,6 @@ test('what is empty is written as C tor writes it', (t) => {
   t.notRegex(body, /\nparams|\nbandwidth-weights|shared-rand/);
   const again = parseConsensus(appendSignatures(body, consensus.signatures));
   t.deepEqual([again.clientVersions, [...again.params], [...again.bandwidthWeights]], [[], [], []]);
-  const vote = parseVote(VOTE);
-  t.regex(encodeVoteBody({ ...vote, published: 0, params: new Map() }), /\nparams \n/);
 });
 
 test('the entry of a legacy key has neither contact nor vote', (t) => {
@@ -237,109 +192,9 @@ const INVALID: readonly [name: string, text: string, field: string][] = [
 for (const [name, text, field] of INVALID)
   test(`consensus: refuses ${name}`, (t) => refuses(t, () => parseConsensus(text), `consensus.${field}`));
 
-const BAD_VOTES: readonly [name: string, text: string, field: string][] = [
-  ['a consensus', VOTE.replace('vote-status vote', 'vote-status consensus'), 'vote.vote-status'],
-  ['no methods', VOTE.replace(/\nconsensus-methods .*/, ''), 'vote.consensus-methods'],
-  ['a bad method', VOTE.replace('methods 32', 'methods -1'), 'vote.consensus-methods'],
-  ['no published', VOTE.replace(/\npublished .*/, ''), 'vote.published'],
-  ['two authorities', VOTE.replace(/\n(dir-source .*)/, '\n$1\n$1'), 'vote.dir-source'],
-  ['another authority', VOTE.replace(/(dir-source auth0) \w+/, `$1 ${HEX}`), 'vote.dir-source'],
-  ['no contact', VOTE.replace(/\ncontact .*/, ''), 'vote.contact'],
-  [
-    'a bad commitment',
-    VOTE.replace(/(shared-rand-commit 1 sha3-256 \w+) ..../, '$1 '),
-    'vote.shared-rand-commit',
-  ],
-  [
-    'too many commitments',
-    VOTE.replace(/(\nshared-rand-commit .*)/, (line) => line.repeat(300)),
-    'vote.shared-rand-commit',
-  ],
-  [
-    'too many flags',
-    VOTE.replace(
-      'known-flags ',
-      `known-flags ${Array.from({ length: 60 }, (_, i) => `A${String(i).padStart(2, '0')}`).join(' ')} `,
-    ),
-    'vote.known-flags',
-  ],
-  ['a flag that is not known', VOTE.replace('\ns Authority', '\ns Authority Best'), 'vote.s'],
-  [
-    'no certificate',
-    VOTE.replace(/dir-key-certificate(?:.|\n)*?(?=r auth0)/, ''),
-    'vote.dir-key-certificate-version',
-  ],
-  [
-    'a changed certificate',
-    VOTE.replace('dir-key-expires 2027', 'dir-key-expires 2028'),
-    'key-certificate.dir-key-certification',
-  ],
-  [
-    'an ed25519 identity twice',
-    VOTE.replace(/\nid ed25519 (?!9973).*/, `\n${/id ed25519 9973.*/.exec(VOTE)?.[0]}`),
-    'vote.id',
-  ],
-  ['a bad ed25519 identity', VOTE.replace(/\nid ed25519 ..../, '\nid ed25519 '), 'vote.id'],
-  ['bad stats', VOTE.replace('wfu=0.000000', 'wfu=nan'), 'vote.stats'],
-  ['a bad method list', VOTE.replace('m 32,33', 'm 32,,33'), 'vote.m'],
-  ['two signatures', VOTE + VOTE.slice(VOTE.indexOf('directory-signature')), 'vote.directory-signature'],
-  [
-    'the signature of another',
-    VOTE.replace(/directory-signature \w+/, `directory-signature ${HEX}`),
-    'vote.directory-signature',
-  ],
-];
-for (const [name, text, field] of BAD_VOTES)
-  test(`vote: refuses ${name}`, (t) => refuses(t, () => parseVote(text), field));
-
-test('a vote that was changed is read but does not verify', (t) => {
-  for (const text of [VOTE.replace('wfu=1', 'wfu=0'), VOTE.replace(/(directory-signature \w+) ../, '$1 00')])
-    refuses(t, () => verifyVote(parseVote(text)), 'vote.directory-signature');
-});
-
-const BAD_DETACHED: readonly [name: string, text: string, field: string][] = [
-  ['nothing', '', 'consensus-digest'],
-  ['a short digest', DETACHED.replace(/consensus-digest ../, 'consensus-digest '), 'consensus-digest'],
-  ['no time', DETACHED.replace(/\nvalid-until .*/, ''), 'valid-until'],
-  ['two digests', DETACHED.replace(/(\nadditional-digest .*)/, '$1$1'), 'additional-digest'],
-  [
-    'a short microdesc digest',
-    DETACHED.replace(/(additional-digest microdesc sha256) ../, '$1 '),
-    'additional-digest',
-  ],
-  [
-    'a short identity',
-    DETACHED.replace(/\ndirectory-signature ../, '\ndirectory-signature '),
-    'directory-signature',
-  ],
-  [
-    'a short signature',
-    DETACHED.replace(/(\nadditional-signature .*\n[^\n]*\n)(.{64}\n)+/, '$1'),
-    'additional-signature',
-  ],
-  ['too much', `${DETACHED}${'x\n'.repeat(270_000)}`, ''],
-];
-for (const [name, text, field] of BAD_DETACHED)
-  test(`detached signatures: refuses ${name}`, (t) =>
-    refuses(
-      t,
-      () => parseDetachedSignatures(text),
-      field === '' ? 'detached-signatures' : `detached-signatures.${field}`,
-    ));
-
-test('detached signatures of flavours and algorithms to come are ignored', (t) => {
-  const text = DETACHED.replaceAll('microdesc sha256', 'nanodesc sha3-256');
-  const detached = parseDetachedSignatures(text);
-  t.false(detached.digests.has('microdesc'));
-  t.deepEqual(detached.signatures.get('microdesc'), []);
-  t.is(detached.signatures.get('ns')?.length, 4);
-});
-
 test('mutated documents are read or refused', (t) => {
   survives(t, MD, parseConsensus);
   survives(t, NS, parseConsensus, 100);
-  survives(t, VOTE, parseVote, 200);
-  survives(t, DETACHED, parseDetachedSignatures);
 });
 
 const ids = fc.uint8Array({ minLength: 20, maxLength: 20 });
