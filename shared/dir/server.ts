@@ -6,12 +6,12 @@
  */
 import type { AddressInfo } from 'node:net';
 import { deflateSync, gzipSync } from 'node:zlib';
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
 import { EndReason } from '../cell/commands.js';
 import type { Log } from '../log/types.js';
 import type { Stream } from '../onion/types.js';
 import type { Clock, Conn, Listener, NetAddress, Transport } from '../runtime/types.js';
-import { encodeResponse, MAX_HEAD, RequestParser } from './http.js';
+import { encodeResponse, inCapitals, MAX_HEAD, RequestParser } from './http.js';
 import type { DirPeer, DirRequest } from './types.js';
 
 /** What a source says to a request. */
@@ -96,6 +96,14 @@ function peerOf(remoteAddress: string | undefined): DirPeer {
   return { via: via as DirPeer['via'], address: address === '-' ? undefined : address };
 }
 
+/**
+ * Sets a header under its customary capitals, `Content-Encoding`: C tor compares names by case and would take the body
+ * for uncompressed. (fastify itself writes names in lower case.)
+ */
+function setHeader(reply: FastifyReply, name: string, value: string): void {
+  reply.raw.setHeader(inCapitals(name), value);
+}
+
 async function respond(
   source: DirSource,
   clock: Clock,
@@ -111,14 +119,14 @@ async function respond(
     request.method === 'POST'
       ? await source.post(plain, (request.body as Uint8Array | undefined) ?? new Uint8Array(0), peer, headers)
       : await source.get(plain, headers, peer);
-  reply.header('date', new Date(clock.now()).toUTCString());
-  reply.header('content-type', 'text/plain');
-  if (peer.address !== undefined) reply.header('x-your-address-is', peer.address);
-  for (const [name, value] of Object.entries(answer.headers ?? {})) reply.header(name, value);
+  setHeader(reply, 'date', new Date(clock.now()).toUTCString());
+  setHeader(reply, 'content-type', 'text/plain');
+  if (peer.address !== undefined) setHeader(reply, 'x-your-address-is', peer.address);
+  for (const [name, value] of Object.entries(answer.headers ?? {})) setHeader(reply, name, value);
   if (answer.lifetime !== undefined)
-    reply.header('expires', new Date(clock.now() + answer.lifetime * 1000).toUTCString());
+    setHeader(reply, 'expires', new Date(clock.now() + answer.lifetime * 1000).toUTCString());
   if (answer.modified !== undefined) {
-    reply.header('last-modified', new Date(answer.modified).toUTCString());
+    setHeader(reply, 'last-modified', new Date(answer.modified).toUTCString());
     const since = Date.parse(headers['if-modified-since'] ?? '');
     if (answer.status === 200 && since >= Math.floor(answer.modified / 1000) * 1000)
       return reply.code(304).send();
@@ -128,13 +136,27 @@ async function respond(
   if (answer.body === undefined) return reply.send();
   const body = typeof answer.body === 'string' ? Buffer.from(answer.body, 'latin1') : answer.body;
   const encoding = chooseEncoding(zlibSuffix, headers['accept-encoding']);
-  reply.header('content-encoding', encoding);
+  setHeader(reply, 'content-encoding', encoding);
   if (encoding === 'identity') return reply.send(Buffer.from(body.buffer, body.byteOffset, body.byteLength));
   return reply.send(compressed(encoding, body));
 }
 
-function application(source: DirSource, clock: Clock, log: Log, maxUpload: number): FastifyInstance {
-  const app = Fastify({
+/** JSON schemas have no place here, and fastify's compilers for them take as long to load as fastify itself. */
+const noSchemas = {
+  buildValidator: () => () => () => true,
+  buildSerializer: () => () => (body: unknown) => String(body),
+} as unknown as Required<FastifyServerOptions>['schemaController']['compilersFactory'];
+
+async function makeApplication(
+  source: DirSource,
+  clock: Clock,
+  log: Log,
+  maxUpload: number,
+): Promise<FastifyInstance> {
+  // Loaded when first asked: a relay that starts publishes before anybody asks it for documents.
+  const { fastify } = await import('fastify');
+  const app = fastify({
+    schemaController: { compilersFactory: noSchemas },
     bodyLimit: maxUpload,
     requestTimeout: REQUEST_TIMEOUT,
     connectionTimeout: REQUEST_TIMEOUT,
@@ -158,6 +180,7 @@ function application(source: DirSource, clock: Clock, log: Log, maxUpload: numbe
     reply.raw.statusMessage = error.message.replace(/[^\x20-\x7e]/g, ' ').slice(0, 200);
     return reply.code(status).send();
   });
+  await app.ready();
   return app;
 }
 
@@ -168,12 +191,15 @@ export function createDirServer(
 ): DirServer {
   const { clock, log } = options;
   const maxUpload = options.maxUpload ?? MAX_UPLOAD;
-  const app = application(source, clock, log, maxUpload);
-  const ready = app.ready();
+  let made: Promise<FastifyInstance> | undefined;
+  const application = (): Promise<FastifyInstance> => {
+    made ??= makeApplication(source, clock, log, maxUpload);
+    return made;
+  };
   let exchanges = 0;
 
   const answer = async (request: DirRequest, peer: DirPeer): Promise<Uint8Array> => {
-    await ready;
+    const app = await application();
     const result = await app.inject({
       method: request.method,
       url: request.path,
@@ -274,10 +300,13 @@ export function createDirServer(
     },
     async listen(transport, at) {
       if (!transport.native) return transport.listenTcp(at, serveConn);
+      const app = await application();
       await app.listen({ host: at.host, port: at.port });
       const bound = app.server.address() as AddressInfo;
       return { local: { host: bound.address, port: bound.port }, close: () => app.close() };
     },
-    close: () => app.close(),
+    async close() {
+      if (made) await (await made).close();
+    },
   };
 }
