@@ -70,11 +70,81 @@ export class Keystream {
   }
 
   private applyGathered(batch: CellBatch, from: number): void {
-    const { buf, n, at } = batch;
-    for (let i = from; i < n; i++) buf.copy(gathered, (i - from) * BODY_SIZE, at[i]!, at[i]! + BODY_SIZE);
-    const out = this.cipher.update(gathered.subarray(0, (n - from) * BODY_SIZE));
-    for (let i = from; i < n; i++) out.copy(buf, at[i]!, (i - from) * BODY_SIZE, (i - from + 1) * BODY_SIZE);
+    scatter(this.next(gather(batch, from)), batch, from);
   }
+
+  /** Whether nothing is prefetched, so that whole batches may be gathered. */
+  get empty(): boolean {
+    return this.used >= this.ahead.byteLength;
+  }
+
+  /** Input XORed with the key stream from where it is. */
+  next(input: Buffer): Buffer {
+    return this.cipher.update(input);
+  }
+}
+
+/** Whether a batch can go through these key streams without being scattered between. */
+const canStack = (streams: readonly Keystream[], from: number, to: number, cells: number): boolean => {
+  if (cells < GATHER_FROM) return false;
+  for (let i = from; i < to; i++) if (!streams[i]!.empty) return false;
+  return true;
+};
+
+/** Applies the first `count` key streams to a batch (their order makes no difference), gathering once where it pays. */
+export function applyAll(
+  streams: readonly Keystream[],
+  count: number,
+  batch: CellBatch,
+  view: DataView,
+): void {
+  if (!canStack(streams, 0, count, batch.n)) {
+    for (let i = 0; i < count; i++) streams[i]!.apply(batch, view);
+    return;
+  }
+  let bytes = gather(batch, 0);
+  for (let i = 0; i < count; i++) bytes = streams[i]!.next(bytes);
+  scatter(bytes, batch, 0);
+}
+
+/**
+ * Applies key streams to a batch, from number `from` on, up to the first after which some cell has zeros at `offset`
+ * (two bytes), or the last; returns the number of the one that comes after. Bodies may have been looked at only after
+ * the last one that was applied.
+ */
+export function applyUntilZero(
+  streams: readonly Keystream[],
+  from: number,
+  batch: CellBatch,
+  view: DataView,
+  offset: number,
+): number {
+  if (!canStack(streams, from, streams.length, batch.n)) {
+    streams[from]!.apply(batch, view);
+    return from + 1;
+  }
+  let bytes = gather(batch, 0);
+  let next = from;
+  do bytes = streams[next++]!.next(bytes);
+  while (next < streams.length && !hasZeros(bytes, offset));
+  scatter(bytes, batch, 0);
+  return next;
+}
+
+function hasZeros(bodies: Buffer, offset: number): boolean {
+  for (let at = offset; at < bodies.length; at += BODY_SIZE)
+    if (bodies[at] === 0 && bodies[at + 1] === 0) return true;
+  return false;
+}
+
+/** The bodies of a batch from cell `from` on, one after another; good until the next call. */
+function gather({ buf, n, at }: CellBatch, from: number): Buffer {
+  for (let i = from; i < n; i++) buf.copy(gathered, (i - from) * BODY_SIZE, at[i]!, at[i]! + BODY_SIZE);
+  return gathered.subarray(0, (n - from) * BODY_SIZE);
+}
+
+function scatter(bodies: Buffer, { buf, n, at }: CellBatch, from: number): void {
+  for (let i = from; i < n; i++) bodies.copy(buf, at[i]!, (i - from) * BODY_SIZE, (i - from + 1) * BODY_SIZE);
 }
 
 /** XORs one body in place, by words: DataView takes any alignment, and both sides use one byte order. */

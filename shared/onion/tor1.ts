@@ -14,15 +14,15 @@ import { digestBytes, RunningSha1 } from './sha1.js';
 import type { ClientLayer, HopKeys, RelayLayer } from './types.js';
 
 /** Where a v0 body has its `recognized` and `digest` fields. */
-const RECOGNIZED = 1;
+export const RECOGNIZED = 1;
 const DIGEST = 5;
 
 // Never holds a state past one call.
 const before = new RunningSha1(new Uint8Array(0));
 
 /** One direction of one hop. */
-class Direction {
-  private readonly stream: Keystream;
+export class Tor1Direction {
+  readonly stream: Keystream;
   private readonly digest: RunningSha1;
   /** Full digests of the last batch's cells, 5 words each; as long as the largest batch needed. */
   private tags = new Int32Array(5);
@@ -38,6 +38,18 @@ class Direction {
 
   seal(batch: CellBatch): void {
     const view = viewOf(batch.buf);
+    this.sign(batch, view);
+    this.stream.apply(batch, view);
+  }
+
+  open(batch: CellBatch, mine: Uint8Array): number {
+    const view = viewOf(batch.buf);
+    this.stream.apply(batch, view);
+    return this.recognize(batch, view, mine);
+  }
+
+  /** Sets the digests of cells that have no layer yet. */
+  sign(batch: CellBatch, view: DataView): void {
     this.roomFor(batch.n);
     for (let i = 0; i < batch.n; i++) {
       const at = batch.at[i]!;
@@ -45,12 +57,10 @@ class Direction {
       this.digest.digestWords(this.tags, i * 5);
       view.setInt32(at + DIGEST, this.tags[i * 5]!);
     }
-    this.stream.apply(batch, view);
   }
 
-  open(batch: CellBatch, mine: Uint8Array): number {
-    const view = viewOf(batch.buf);
-    this.stream.apply(batch, view);
+  /** Marks those of the cells, layer off, that are for this end; returns how many. */
+  recognize(batch: CellBatch, view: DataView, mine: Uint8Array): number {
     let count = 0;
     for (let i = 0; i < batch.n; i++) {
       const at = batch.at[i]!;
@@ -89,8 +99,8 @@ class Direction {
 
 /** A relay's layer, from the keys of its circuit handshake. */
 export function tor1Relay(keys: HopKeys): RelayLayer {
-  const forward = new Direction(keys.df, keys.kf);
-  const backward = new Direction(keys.db, keys.kb);
+  const forward = new Tor1Direction(keys.df, keys.kf);
+  const backward = new Tor1Direction(keys.db, keys.kb);
   return {
     openForward: (batch, mine) => forward.open(batch, mine),
     wrapBackward: (batch) => backward.crypt(batch),
@@ -100,15 +110,32 @@ export function tor1Relay(keys: HopKeys): RelayLayer {
   };
 }
 
-/** A client's layer for one hop, from the keys of its circuit handshake. */
-export function tor1Client(keys: HopKeys): ClientLayer {
-  const forward = new Direction(keys.df, keys.kf);
-  const backward = new Direction(keys.db, keys.kb);
-  return {
-    openBackward: (batch, mine) => backward.open(batch, mine),
-    wrapForward: (batch) => forward.crypt(batch),
-    sealForward: (batch) => forward.seal(batch),
-    openTag: (i) => backward.tag(i),
-    sealTag: (i) => forward.tag(i),
-  };
+/** A client's layer for one hop; its two directions are open to whoever works on several hops at once. */
+export class Tor1ClientLayer implements ClientLayer {
+  readonly forward: Tor1Direction;
+  readonly backward: Tor1Direction;
+
+  constructor(keys: HopKeys) {
+    this.forward = new Tor1Direction(keys.df, keys.kf);
+    this.backward = new Tor1Direction(keys.db, keys.kb);
+  }
+
+  openBackward(batch: CellBatch, mine: Uint8Array): number {
+    return this.backward.open(batch, mine);
+  }
+  wrapForward(batch: CellBatch): void {
+    this.forward.crypt(batch);
+  }
+  sealForward(batch: CellBatch): void {
+    this.forward.seal(batch);
+  }
+  openTag(i: number): Uint8Array {
+    return this.backward.tag(i);
+  }
+  sealTag(i: number): Uint8Array {
+    return this.forward.tag(i);
+  }
 }
+
+/** A client's layer for one hop, from the keys of its circuit handshake. */
+export const tor1Client = (keys: HopKeys): ClientLayer => new Tor1ClientLayer(keys);
