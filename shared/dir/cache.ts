@@ -114,7 +114,7 @@ export class DirCache {
     if (old?.document.text === document.text) return false;
     if (old && old.document.validAfter < document.validAfter)
       this.previous[flavor] = [old, ...this.previous[flavor]].slice(0, KEPT_BASES);
-    this.current[flavor] = { document, bytes: Buffer.from(document.text, 'latin1') };
+    this.current[flavor] = { document, bytes: Buffer.from(document.text, 'utf8') };
     if (flavor === 'microdesc') {
       for (const router of document.routers)
         if (router.microdescDigest) this.lastListed.set(router.microdescDigest, document.validAfter);

@@ -19,7 +19,7 @@ const VERSION_LINE = 'network-status-diff-version 1';
 const MAX_LINES = 2_000_000;
 
 /** SHA3-256 of a whole consensus, upper-case hex. */
-export const sha3Of = (text: string): string => toHex(sha3_256(Buffer.from(text, 'latin1')));
+export const sha3Of = (text: string): string => toHex(sha3_256(Buffer.from(text, 'utf8')));
 
 /** SHA3-256 of a consensus from its start through "directory-signature ", upper-case hex: how a base is named. */
 export function sha3AsSigned(text: string): string {

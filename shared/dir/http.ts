@@ -21,12 +21,16 @@ const MAX_STREAMS = 10_000;
 const HEAD_END = Buffer.from('\r\n\r\n');
 const bare = /[\r\n\0]/;
 
+/** `content-encoding` to `Content-Encoding`: C tor compares some names by case [parse_http_response]. */
+export const inCapitals = (name: string): string =>
+  name.replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase());
+
 function headerLines(headers: Readonly<Record<string, string>>): string {
   let text = '';
   for (const [name, value] of Object.entries(headers)) {
     if (bare.test(name) || bare.test(value))
       throw new DecodeError('header', `${name}: line break in a header`);
-    text += `${name}: ${value}\r\n`;
+    text += `${inCapitals(name)}: ${value}\r\n`;
   }
   return text;
 }

@@ -119,7 +119,7 @@ function diffFor(
     diffs.set(held, made);
     let diff = made.get(name);
     if (!diff) {
-      diff = Buffer.from(makeConsensusDiff(base.document.text, held.document.text), 'latin1');
+      diff = Buffer.from(makeConsensusDiff(base.document.text, held.document.text), 'utf8');
       made.set(name, diff);
     }
     return diff;

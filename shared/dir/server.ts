@@ -134,7 +134,7 @@ async function respond(
   reply.code(answer.status);
   reply.raw.statusMessage = answer.reason?.replace(/[^\x20-\x7e]/g, ' ') ?? '';
   if (answer.body === undefined) return reply.send();
-  const body = typeof answer.body === 'string' ? Buffer.from(answer.body, 'latin1') : answer.body;
+  const body = typeof answer.body === 'string' ? Buffer.from(answer.body, 'utf8') : answer.body;
   const encoding = chooseEncoding(zlibSuffix, headers['accept-encoding']);
   setHeader(reply, 'content-encoding', encoding);
   if (encoding === 'identity') return reply.send(Buffer.from(body.buffer, body.byteOffset, body.byteLength));
