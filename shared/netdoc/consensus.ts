@@ -12,6 +12,7 @@ import {
   encodeSignatures,
   footerTable,
   HEAD,
+  sha3AsSigned,
   signDirectoryText,
   signedDigests,
   statusLine,
@@ -121,7 +122,7 @@ export function parseConsensus(text: string): Consensus {
   const footer = FOOTER.read(tokens);
   const signatures = usableSignatures(footer.signatures);
   checkSigners(signatures, authorities);
-  const { sha3AsSigned, ...digests } = signedDigests(text, DOCUMENT);
+  let sha3: string | undefined;
   return {
     ...head,
     published: undefined,
@@ -133,8 +134,12 @@ export function parseConsensus(text: string): Consensus {
     routers,
     bandwidthWeights: footer.bandwidthWeights ?? new Map(),
     signatures,
-    signedDigests: digests,
-    sha3AsSigned,
+    signedDigests: signedDigests(text, DOCUMENT),
+    // Only wanted for diffs, and as costly as a tenth of the parsing.
+    get sha3AsSigned() {
+      sha3 ??= sha3AsSigned(text, DOCUMENT);
+      return sha3;
+    },
     text,
   };
 }

@@ -198,24 +198,29 @@ export function usableSignatures(signatures: readonly (DirectorySignature | null
   return [...usable.values()];
 }
 
-/** Digests of the signed part of a vote or consensus. */
+/** Digests of the signed part of a vote or consensus, by algorithm. */
 export interface SignedDigests {
   readonly sha1: Uint8Array;
   readonly sha256: Uint8Array;
-  /** SHA3-256, upper-case hex: what consensus diffs name their base by. */
-  readonly sha3AsSigned: string;
 }
+
+const signedBytes = (text: string, document: string): Uint8Array =>
+  signedPart(text, SIGNATURE_ITEM, `${document}.directory-signature`);
 
 /** Computes them from the text of a document that has its signatures. */
 export function signedDigests(text: string, document: string): SignedDigests {
-  const part = signedPart(text, SIGNATURE_ITEM, `${document}.directory-signature`);
-  return { sha1: sha1(part), sha256: sha256(part), sha3AsSigned: toHex(sha3_256(part)) };
+  const part = signedBytes(text, document);
+  return { sha1: sha1(part), sha256: sha256(part) };
 }
+
+/** SHA3-256 of the signed part, upper-case hex: what consensus diffs name their base by. */
+export const sha3AsSigned = (text: string, document: string): string =>
+  toHex(sha3_256(signedBytes(text, document)));
 
 /** Whether a signature over a digest was made with this key (DER). The digest must fit the algorithm. */
 export function verifyDirectorySignature(
   signature: DirectorySignature,
-  digests: Pick<SignedDigests, 'sha1' | 'sha256'>,
+  digests: SignedDigests,
   signingKey: Uint8Array,
 ): boolean {
   const key = rsaPublic(signingKey);

@@ -66,19 +66,29 @@ const SHA1_CHARS = 27;
 /** Length of 32 bytes in base64 without padding. */
 const SHA256_CHARS = 43;
 
-const BASE64_CODES = new Uint8Array(128);
-for (const char of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/')
-  BASE64_CODES[char.charCodeAt(0)] = 1;
+const BASE64_VALUES = new Int8Array(128).fill(-1);
+for (const [value, char] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].entries())
+  BASE64_VALUES[char.charCodeAt(0)] = value;
 
-/** Unpadded base64 of a given length. There are two to an entry: no regular expressions here. */
-function base64Arg(item: Item, text: string, length: number): string {
-  let good = text.length === length;
-  for (let i = 0; good && i < length; i++) good = BASE64_CODES[text.charCodeAt(i)] === 1;
-  return good ? text : item.fail(`not a digest: ${JSON.stringify(text.slice(0, 60))}`);
+/** Bytes of unpadded base64 of a given length. There are two to an entry: no regular expressions here. */
+function base64Arg(item: Item, text: string, length: number): Uint8Array {
+  const out = new Uint8Array((length * 3) >> 2);
+  let bits = text.length === length ? 0 : -1;
+  let at = 0;
+  for (let i = 0; i < text.length && bits >= 0; i += 1) {
+    const value = BASE64_VALUES[text.charCodeAt(i)] ?? -1;
+    bits = value < 0 ? -1 : ((bits << 6) | value) & 0xffff;
+    if ((i & 3) !== 0) out[at++] = bits >> (6 - 2 * (i & 3));
+  }
+  return bits < 0 ? item.fail(`not a digest: ${JSON.stringify(text.slice(0, 60))}`) : out;
 }
 
-const sha1Arg = (item: Item, text = ''): Uint8Array =>
-  Buffer.from(base64Arg(item, text, SHA1_CHARS), 'base64');
+const sha1Arg = (item: Item, text = ''): Uint8Array => base64Arg(item, text, SHA1_CHARS);
+
+function sha256Arg(item: Item, text = ''): string {
+  base64Arg(item, text, SHA256_CHARS);
+  return text;
+}
 
 function readRouterLine(withDigest: boolean): ItemCodec<RouterLine> {
   const shift = withDigest ? 1 : 0;
@@ -165,8 +175,6 @@ const idLine: ItemCodec<IdLine> = lineOf(
   },
   (id) => `ed25519 ${typeof id === 'string' ? id : toBase64Bare(id)}`,
 );
-
-const sha256Arg = (item: Item, text = ''): string => base64Arg(item, text, SHA256_CHARS);
 
 const microdescLine: ItemCodec<string> = lineOf(
   (item) => sha256Arg(item, item.args(1)[0]),

@@ -93,11 +93,28 @@ interface Row {
 const NO_STOP: ReadonlySet<string> = new Set();
 const NONE: readonly never[] = Object.freeze([]);
 
+function readItem(item: Item, row: Row, fields: Record<string, unknown>): void {
+  const { codec, name } = row;
+  if (item.object !== undefined && codec.object === undefined) item.fail('an object that does not belong');
+  if (item.object === undefined && codec.object === 'required') item.fail('its object is missing');
+  const before = fields[name];
+  if (!row.many) {
+    if (before !== undefined) item.fail('comes twice');
+    fields[name] = codec.read(item);
+    return;
+  }
+  const value = codec.read(item);
+  if (before === undefined || before === NONE) fields[name] = [value];
+  else (before as unknown[]).push(value);
+}
+
 /** A table; see the module. */
 export class Schema<R> {
   readonly document: string;
   private readonly rows: readonly Row[];
-  private readonly rowOf: ReadonlyMap<string, number>;
+  private readonly needed: readonly Row[];
+  private readonly rowOf: ReadonlyMap<string, Row>;
+  private readonly blank: Readonly<Record<string, unknown>>;
 
   constructor(document: string, rules: R) {
     this.document = document;
@@ -109,7 +126,11 @@ export class Schema<R> {
       many: r.count === 'any' || r.count === 'some',
       needed: r.count === 'one' || r.count === 'some',
     }));
-    this.rowOf = new Map(this.rows.flatMap((row, i) => row.keywords.map((keyword) => [keyword, i] as const)));
+    this.needed = this.rows.filter(({ needed }) => needed);
+    this.rowOf = new Map(this.rows.flatMap((row) => row.keywords.map((keyword) => [keyword, row] as const)));
+    this.blank = Object.fromEntries(
+      this.rows.map(({ name, many, needed }) => [name, many && !needed ? NONE : undefined]),
+    );
   }
 
   /**
@@ -118,57 +139,34 @@ export class Schema<R> {
    * @throws DecodeError naming the item.
    */
   read(tokens: Tokenizer, stop: ReadonlySet<string> = NO_STOP): RecordOf<R> {
-    const { rows } = this;
-    const values: unknown[] = new Array(rows.length).fill(undefined);
-    const places: number[] = [];
+    // Copied rather than grown, and read into directly: a consensus has thousands of such records.
+    const fields: Record<string, unknown> = { ...this.blank };
+    const atEnd: number[] = [];
     let count = 0;
     for (let keyword = tokens.peek(); keyword !== undefined; keyword = tokens.peek()) {
       if (count > 0 && stop.has(keyword)) break;
       const item = tokens.next() as Item;
-      const index = this.rowOf.get(keyword);
-      if (index !== undefined) {
-        if (rows[index]?.place !== undefined) places.push(index, count);
-        this.readItem(item, rows[index] as Row, values, index);
+      const row = this.rowOf.get(keyword);
+      if (row !== undefined) {
+        if (row.place !== undefined) this.checkPlace(row, row.place, count, atEnd);
+        readItem(item, row, fields);
       }
       count++;
     }
-    this.checkPlaces(places, count);
-    return this.collect(values);
-  }
-
-  private readItem(item: Item, row: Row, values: unknown[], index: number): void {
-    if (item.object !== undefined && row.codec.object === undefined)
-      item.fail('an object that does not belong');
-    if (item.object === undefined && row.codec.object === 'required') item.fail('its object is missing');
-    if (!row.many) {
-      if (values[index] !== undefined) item.fail('comes twice');
-      values[index] = row.codec.read(item);
-      return;
-    }
-    const list = (values[index] as unknown[] | undefined) ?? [];
-    if (list.length === 0) values[index] = list;
-    list.push(row.codec.read(item));
-  }
-
-  private checkPlaces(places: readonly number[], count: number): void {
-    for (let i = 0; i < places.length; i += 2) {
-      const row = this.rows[places[i] ?? 0] as Row;
-      const wanted = row.place ?? 0;
-      if (places[i + 1] !== (wanted < 0 ? count + wanted : wanted))
-        throw new DecodeError(`${this.document}.${row.keywords[0]}`, 'out of place');
-    }
-  }
-
-  private collect(values: readonly unknown[]): RecordOf<R> {
-    const fields: Record<string, unknown> = {};
-    for (let i = 0; i < this.rows.length; i++) {
-      const row = this.rows[i] as Row;
-      const value = values[i];
-      if (value === undefined && row.needed)
-        throw new DecodeError(`${this.document}.${row.keywords[0]}`, 'missing');
-      fields[row.name] = value === undefined && row.many ? NONE : value;
-    }
+    for (let i = 0; i < atEnd.length; i += 2)
+      if (atEnd[i] !== count) throw this.error(this.rows[atEnd[i + 1] ?? 0], 'out of place');
+    for (const row of this.needed) if (fields[row.name] === undefined) throw this.error(row, 'missing');
     return fields as RecordOf<R>;
+  }
+
+  /** Checks a place from the start; keeps one from the end, as the count it implies and the row, for later. */
+  private checkPlace(row: Row, place: number, at: number, atEnd: number[]): void {
+    if (place < 0) atEnd.push(at - place, this.rows.indexOf(row));
+    else if (place !== at) throw this.error(row, 'out of place');
+  }
+
+  private error(row: Row | undefined, message: string): DecodeError {
+    return new DecodeError(`${this.document}.${row?.keywords[0]}`, message);
   }
 
   /** Writes the items of a value in the order of the table. */
