@@ -27,8 +27,11 @@ import { type LinkSpecifier, linkSpecifier } from './link-specifiers.js';
 export const REND_COOKIE_SIZE = 20;
 /** Bytes of the MACs in these messages: SHA3-256. */
 export const HS_MAC_SIZE = 32;
-/** An INTRODUCE1 has at least so many bytes, so that its length tells nothing of its extensions [hs_cell.c]. */
-export const INTRODUCE1_MIN_SIZE = 246;
+/**
+ * An INTRODUCE1 has at least so many bytes, so that its length tells nothing of its extensions: C tor fills up to 246
+ * what is neither X nor MAC [compute_introduce1_padding], and so must whoever would not be told apart.
+ */
+export const INTRODUCE1_MIN_SIZE = 246 + 64;
 /** Introduction points refuse larger ones: they would not fit every relay cell format [hs_intropoint.c]. */
 export const INTRODUCE1_MAX_SIZE = 490;
 /** RENDEZVOUS1 is filled up to the size it had in older protocols [HS_LEGACY_RENDEZVOUS_CELL_SIZE]. */
