@@ -320,6 +320,33 @@ test('under congestion control a paused stream sends XOFF, and XON when it goes 
   t.deepEqual(loop.violations, []);
 });
 
+test('the rate a peer’s XON advises is kept to, and lifted again', (t) => {
+  const loop = vegas();
+  const { here, exit } = connect(loop);
+  const xon = (kbps: number) => {
+    const body = Buffer.alloc(5);
+    body.writeUInt32BE(kbps, 1);
+    loop.exit.send(RelayCommand.XON, here.id, body);
+    loop.home();
+  };
+  const move = (ms: number) => {
+    for (let i = 0; i < ms; i += 10) {
+      while (loop.forth() + loop.home() > 0);
+      loop.clock.pass(10);
+    }
+  };
+  xon(20);
+  here.write(Buffer.alloc(1_000_000));
+  move(3_000);
+  // A second's worth at once, and 20,000 bytes each second.
+  const slow = exit.bytes.length;
+  t.true(slow > 70_000 && slow < 90_000, `${slow}`);
+  xon(0);
+  move(1_000);
+  t.is(exit.bytes.length, 1_000_000);
+  t.deepEqual(loop.violations, []);
+});
+
 test('write says false over the high mark, drain comes once it is low', (t) => {
   const loop = windows();
   const { here, client } = connect(loop);

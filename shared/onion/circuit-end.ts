@@ -279,11 +279,12 @@ export class CircuitEnd implements StreamHost {
 
   private throttled(command: number, id: number, body: Buffer): void {
     if (this.flow.streamWindows) throw new ProtocolError('XON or XOFF without congestion control');
-    const codec = command === RelayCommand.XON ? XON : XOFF;
-    codec.decode(body);
     const stream = this.byId.get(id);
-    if (command === RelayCommand.XON) stream?.xon();
-    else stream?.xoff();
+    if (command === RelayCommand.XON) stream?.xon(XON.decode(body).kbps);
+    else {
+      XOFF.decode(body);
+      stream?.xoff();
+    }
   }
 
   /** Hands a stream what this batch has brought it so far. */

@@ -8,10 +8,11 @@
  * @module
  */
 import { ProtocolError } from '../bytes/errors.js';
-import { EndReason, RelayCommand } from '../cell/commands.js';
+import { EndReason, RELAY_DATA_SIZE, RelayCommand } from '../cell/commands.js';
 import { XOFF, XON } from '../cell/relay-cells.js';
 import type { Clock, Timer } from '../runtime/types.js';
 import { type FlowControl, STREAM_INCREMENT, STREAM_WINDOW } from './flow.js';
+import { Pace, rateOfXon } from './pace.js';
 import type { IncomingStream, StreamHandlers } from './types.js';
 
 /** Bytes a stream queues before `write` says false, and below which it says `drain`. */
@@ -74,6 +75,8 @@ export class CircuitStream implements IncomingStream {
   private unread = 0;
   private xoffSent = false;
   private xoffReceived = false;
+  private pace: Pace | undefined;
+  private paceTimer: Timer | undefined;
   private ending: { readonly reason: number; readonly body: Uint8Array } | undefined;
   private endSent = false;
   /** `abort` came while what was queued before `end` was still being packed. */
@@ -178,7 +181,19 @@ export class CircuitStream implements IncomingStream {
   packable(most: number): number {
     if (this.queued === 0 || this.xoffReceived || this.phase === 'asked' || this.phase === 'resolving')
       return 0;
-    return this.host.flow.streamWindows ? Math.min(most, this.packageWindow) : most;
+    if (this.host.flow.streamWindows) return Math.min(most, this.packageWindow);
+    return this.pace ? Math.min(most, this.pacedCells(this.pace)) : most;
+  }
+
+  /** Cells the peer's advised rate lets go; with none, a timer wakes the stream. */
+  private pacedCells(pace: Pace): number {
+    const cells = Math.ceil(pace.allowance / RELAY_DATA_SIZE);
+    if (cells > 0) return cells;
+    this.paceTimer ??= this.host.clock.setTimer(pace.wait(RELAY_DATA_SIZE), () => {
+      this.paceTimer = undefined;
+      this.host.wake(this);
+    });
+    return 0;
   }
 
   /** Moves up to `size` queued bytes into `buf` at `at`, as one DATA cell; returns how many. */
@@ -195,6 +210,7 @@ export class CircuitStream implements IncomingStream {
       if (this.headUsed === chunk.length) this.dropHead();
     }
     if (this.host.flow.streamWindows) this.packageWindow--;
+    this.pace?.spend(taken);
     return taken;
   }
 
@@ -270,8 +286,11 @@ export class CircuitStream implements IncomingStream {
     this.xoffReceived = true;
   }
 
-  xon(): void {
+  /** XON, with the rate at which the peer's reader takes data (0 for no limit). */
+  xon(kbps: number): void {
     this.xoffReceived = false;
+    const rate = rateOfXon(kbps);
+    this.pace = rate === undefined ? undefined : new Pace(this.host.clock, rate);
     this.host.wake(this);
   }
 
@@ -344,6 +363,7 @@ export class CircuitStream implements IncomingStream {
     this.phase = 'closed';
     this.dropQueue();
     this.linger?.cancel();
+    this.paceTimer?.cancel();
     this.host.forget(this);
   }
 }
