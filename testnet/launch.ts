@@ -15,8 +15,9 @@ import { DEMO_GREETING } from './demo-site.js';
 import { Network, type NetworkEvent, NodeDiedError } from './network.js';
 import { endpointsOf, type NetworkPlan, type NetworkSize, type NodePlan, planNetwork } from './plan.js';
 import { lockDirectory } from './process/lock.js';
+import { firstVotes, measureLoad, startEstimate } from './schedule.js';
 import { fetchBySocks } from './socks-fetch.js';
-import { type AuthorityIdentity, nodeDirectory, VOTING } from './torrc-of.js';
+import { type AuthorityIdentity, nodeDirectory } from './torrc-of.js';
 
 /** What a testnet is asked to be. */
 export interface TestnetOptions {
@@ -75,9 +76,6 @@ const PORTS_FROM = 20_000;
 const PORTS_TO = 32_000;
 /** Ports of one network at each address. */
 const PORT_STEP = 4;
-
-/** Seconds from the start of the processes to the first vote: the time they take to start, publish, and be tested. */
-const TIME_TO_FIRST_VOTE = 4;
 
 /** One fetch may take so long. */
 const FETCH_TIMEOUT = 5_000;
@@ -150,15 +148,6 @@ async function chooseSocks(asked: string | undefined): Promise<string> {
     : '127.0.0.1:auto';
 }
 
-/**
- * Voting intervals start at multiples of 5 s of the clock; the offset moves them so that the first vote falls when
- * the relays have just been heard of, instead of up to 5 s later.
- */
-export function votingOffset(now: number): number {
-  const firstVote = Math.ceil(now / 1000) + TIME_TO_FIRST_VOTE;
-  return (firstVote + 2 * VOTING.firstDelay) % VOTING.first;
-}
-
 /** Starts a network and waits until a page was fetched through it. Leaves nothing behind when it fails. */
 export async function launchTestnet(options: TestnetOptions): Promise<Testnet> {
   const temporary = options.directory === undefined;
@@ -203,15 +192,18 @@ async function bringUp(
   const named = plan.nodes
     .filter((node) => node.role === 'authority')
     .map(async (node) => [node.name, await identify(node, nodeDirectory(directory, node))] as const);
+  // Other programs for the nodes are a test's, and need no time.
+  const load = options.entry === undefined ? measureLoad() : 0;
   const authorities = new Map(await Promise.all(named));
   tell({ type: 'keys' });
+  const estimate = startEstimate(await load, plan.nodes.length);
 
   const network = new Network(
     {
       plan,
       directory,
       authorities,
-      votingOffset: votingOffset(Date.now()),
+      voting: firstVotes(Date.now(), estimate),
       socks: await chooseSocks(options.socks),
     },
     options.entry,

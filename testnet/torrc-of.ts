@@ -20,16 +20,21 @@ export interface TorrcContext {
   readonly directory: string;
   /** By the authority's name. */
   readonly authorities: ReadonlyMap<string, AuthorityIdentity>;
-  /** Shifts the voting schedule, so that the first vote comes when the relays are there. Whole seconds. */
-  readonly votingOffset: number;
+  readonly voting: VotingTimes;
   readonly socks: string;
 }
 
-/**
- * The shortest schedule that C tor's options_validate_dirauth_schedule and _testing take for the first consensus
- * (5 s, delays of 2 s), and one a busy machine can hold after it. C tor's own programs accept both.
- */
-export const VOTING = { first: 5, firstDelay: 2, interval: 20, delay: 4 } as const;
+/** A voting schedule, in whole seconds. */
+export interface VotingTimes {
+  /** Interval and delays until the first consensus. */
+  readonly first: number;
+  readonly firstDelay: number;
+  /** Moves the intervals, which start at multiples of themselves from midnight. */
+  readonly offset: number;
+  /** Interval and delays after it. */
+  readonly interval: number;
+  readonly delay: number;
+}
 
 /** Refused on every exit, so that a refusal can be seen. */
 const REFUSED_PORT = 25;
@@ -52,13 +57,13 @@ export function sharedLines(context: TorrcContext): string[] {
     // TestingTorNetwork takes this rule away; every node here has a /16 of its own, so it can stay.
     'EnforceDistinctSubnets 1',
     'AssumeReachable 1',
-    `TestingV3AuthInitialVotingInterval ${VOTING.first} seconds`,
-    `TestingV3AuthInitialVoteDelay ${VOTING.firstDelay} seconds`,
-    `TestingV3AuthInitialDistDelay ${VOTING.firstDelay} seconds`,
-    `TestingV3AuthVotingStartOffset ${context.votingOffset} seconds`,
-    `V3AuthVotingInterval ${VOTING.interval} seconds`,
-    `V3AuthVoteDelay ${VOTING.delay} seconds`,
-    `V3AuthDistDelay ${VOTING.delay} seconds`,
+    `TestingV3AuthInitialVotingInterval ${context.voting.first} seconds`,
+    `TestingV3AuthInitialVoteDelay ${context.voting.firstDelay} seconds`,
+    `TestingV3AuthInitialDistDelay ${context.voting.firstDelay} seconds`,
+    `TestingV3AuthVotingStartOffset ${context.voting.offset} seconds`,
+    `V3AuthVotingInterval ${context.voting.interval} seconds`,
+    `V3AuthVoteDelay ${context.voting.delay} seconds`,
+    `V3AuthDistDelay ${context.voting.delay} seconds`,
   ];
 }
 
