@@ -5,8 +5,10 @@
  * @module
  */
 
+import { DecodeError } from '../shared/bytes/errors.js';
 import { sameBytes } from '../shared/bytes/text.js';
 import { parseIp, samePrefix } from '../shared/netdoc/address.js';
+import { checkExtraInfo } from '../shared/netdoc/extra-info.js';
 import { PRIVATE_NETS } from '../shared/netdoc/private-nets.js';
 import type { ExtraInfo, ServerDescriptor } from '../shared/netdoc/types.js';
 import type { KeyPins } from './key-pinning.js';
@@ -14,9 +16,8 @@ import type { RelayRules } from './relay-rules.js';
 import { MAX_DESCRIPTOR_AGE } from './relay-view.js';
 import { compareTorVersions, parseTorVersion, platformVersion } from './versions.js';
 
-/** Bytes of a descriptor and an extra-info at most. */
+/** Bytes of a descriptor at most. */
 export const MAX_DESCRIPTOR_SIZE = 20_000;
-export const MAX_EXTRA_INFO_SIZE = 50_000;
 
 const HOUR = 3600 * 1000;
 /** How far ahead of our clock a descriptor may be published (ROUTER_ALLOW_SKEW). */
@@ -156,16 +157,14 @@ export function isCosmetic(a: ServerDescriptor, b: ServerDescriptor): boolean {
 /** Judges an extra-info against the relay's descriptor, which must name it by its digests. */
 export function admitExtraInfo(extra: ExtraInfo, descriptor: ServerDescriptor | undefined): Admission {
   if (!descriptor) return rejected('No corresponding router descriptor for extra-info descriptor');
-  if (extra.text.length > MAX_EXTRA_INFO_SIZE) return rejected('Extrainfo document was too large');
-  if (!sameBytes(extra.ed25519Id, descriptor.ed25519Id))
-    return rejected('Extrainfo nickname or identity did not match routerinfo');
-  const named = descriptor.extraInfoDigest;
-  if (named && sameBytes(named.sha1, extra.sha1)) {
-    if (named.sha256 && !sameBytes(named.sha256, extra.sha256))
-      return rejected('Extrainfo digest did not match digest256 from routerdesc');
+  try {
+    checkExtraInfo(extra, descriptor);
     return { verdict: 'accepted' };
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    // That of a descriptor we have replaced: no fault of the relay's.
+    if (extra.published < descriptor.published)
+      return { verdict: 'known', reason: 'Extrainfo published time did not match routerdesc' };
+    return rejected(error.message);
   }
-  if (extra.published < descriptor.published)
-    return { verdict: 'known', reason: 'Extrainfo published time did not match routerdesc' };
-  return rejected('Extrainfo digest did not match value from routerdesc');
 }

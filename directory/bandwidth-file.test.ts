@@ -1,0 +1,80 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { bytesOf } from '../shared/bytes/text.js';
+import { vectorText } from '../shared/testing/vectors.js';
+import { parseBandwidthFile } from './bandwidth-file.js';
+
+const TIME = 1795257899;
+const NOW = (TIME + 100) * 1000;
+const A = 'A'.repeat(40);
+const B = 'B'.repeat(40);
+
+const read = (text: string, now = NOW) => parseBandwidthFile(bytesOf(text), now);
+
+test('the file that a real authority used, as its vote tells it', (t) => {
+  const file = read(vectorText('real-tor/bandwidth-file.txt'));
+  const vote = vectorText('real-tor/vote-auth0.txt');
+  t.true(vote.includes(`bandwidth-file-headers ${file.headers}\n`));
+  t.true(vote.includes(`bandwidth-file-digest ${file.digest}\n`));
+  t.is(file.measured.size, 11);
+  t.is(file.measured.get('475CC28D0F9373589CF78549368074D3627B2D29'), 2977);
+  t.deepEqual(file.problems, []);
+});
+
+test('a file of version 1.0 has no headers', (t) => {
+  const file = read(`${TIME}\nnode_id=$${A} bw=12 nick=a\nbw=13 node_id=${B.toLowerCase()}\n`);
+  t.is(file.headers, `timestamp=${TIME}`);
+  t.deepEqual(
+    [...file.measured],
+    [
+      [A, 12],
+      [B, 13],
+    ],
+  );
+});
+
+test('headers end with the terminator or the first relay', (t) => {
+  const file = read(`${TIME}\nversion=1.4.0\nwith space=1\n=====\nlate=1\nbw=1 node_id=$${A}\n`);
+  t.is(file.headers, `timestamp=${TIME} version=1.4.0`);
+  t.deepEqual(file.problems, ['line 5 has no bw and node_id']);
+});
+
+test('lines that do not count', (t) => {
+  const lines = [
+    `bw=1 node_id=$${A} vote=0`,
+    `bw=1 bw=2 node_id=$${A}`,
+    `bw=-1 node_id=$${A}`,
+    `bw=1 node_id=$${A.slice(1)}`,
+    `bw=1 node_id=$${A} node_id=$${A}`,
+    `bw=1`,
+  ];
+  t.is(read(`${TIME}\n=====\n${lines.join('\n')}\n`).measured.size, 0);
+});
+
+test('stale, timeless and cut files', (t) => {
+  const stale = read(`${TIME}\nbw=1 node_id=$${A}\n`, (TIME + 3 * 86400 + 1) * 1000);
+  t.is(stale.measured.size, 0);
+  t.regex(stale.problems[0]!, /stale/);
+  t.is(stale.headers, '');
+  t.regex(read(`soon\nbw=1 node_id=$${A}\n`).problems[0]!, /not a time/);
+  const cut = read(`${TIME}\nbw=1 node_id=$${A}\nbw=2 node_id=$${B}`);
+  t.is(cut.measured.size, 1);
+  t.regex(cut.problems[0]!, /incomplete/);
+  t.is(parseBandwidthFile(new Uint8Array(0), NOW).measured.size, 0);
+});
+
+test('at most 50 headers, and no line that is too long for a vote', (t) => {
+  const many = Array.from({ length: 80 }, (_, i) => `k${i}=v`).join('\n');
+  t.is(read(`${TIME}\n${many}\n`).headers.split(' ').length, 50);
+  t.is(read(`${TIME}\nk=${'v'.repeat(2000)}\n`).headers, '');
+});
+
+test('any bytes are survived', (t) => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+      parseBandwidthFile(bytes, NOW);
+      parseBandwidthFile(Buffer.concat([bytesOf(`${TIME}\n`), bytes]), NOW);
+    }),
+  );
+  t.pass();
+});
