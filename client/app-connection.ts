@@ -47,8 +47,6 @@ export class AppConnection {
   private appEnded = false;
   /** Nothing came from the application since the last look. */
   private quiet = false;
-  /** The stream broke: the connection does too, once what arrived is through. */
-  private abortOnDrain = false;
   private timer: Timer | undefined;
 
   constructor(conn: Conn, port: AppPort) {
@@ -124,8 +122,7 @@ export class AppConnection {
   }
 
   private appDrained(): void {
-    if (this.abortOnDrain) this.conn.destroy();
-    else this.stream?.resume();
+    if (this.state === 'open') this.stream!.resume();
   }
 
   private appClosed(error: Error | undefined): void {
@@ -192,15 +189,15 @@ export class AppConnection {
   private streamEnded(reason: number, local: boolean): void {
     if (this.state !== 'open') return;
     if (reason === EndReason.DONE && !local) {
-      this.conn.end();
-      if (this.appEnded) this.state = 'closing';
-      else this.linger();
+      if (this.appEnded) this.finish();
+      else {
+        this.conn.end();
+        this.linger();
+      }
       return;
     }
-    // Not an orderly end: the application sees a reset, after all that did arrive.
-    this.state = 'closing';
-    this.abortOnDrain = true;
-    if (this.conn.writableLength === 0) this.conn.destroy();
+    // Not an orderly end: what did arrive is delivered, then nothing works any more.
+    this.finish();
   }
 
   /** The other side has said all: the application may go on for as long as it sends. */
@@ -220,7 +217,16 @@ export class AppConnection {
     this.conn.end();
     // Bytes the application may still send are read and dropped, else its FIN would never be seen.
     this.conn.resume();
-    this.timer = this.port.clock.setTimer(LINGER, () => this.conn.destroy());
+    this.closeWhenIdle(Number.POSITIVE_INFINITY);
+  }
+
+  /** An application that neither reads nor closes is not waited for. */
+  private closeWhenIdle(before: number): void {
+    this.timer = this.port.clock.setTimer(LINGER, () => {
+      const left = this.conn.writableLength;
+      if (left > 0 && left < before) this.closeWhenIdle(left);
+      else this.conn.destroy();
+    });
   }
 }
 

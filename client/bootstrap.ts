@@ -61,7 +61,8 @@ export class Bootstrap {
   directory(step: DirStep): void {
     switch (step.step) {
       case 'requesting-status':
-        this.reached(this.percent < 5 ? 'conn' : 'requesting_status');
+        // Truly asked only once a hop stands (`DirSourcesEnv.onHop`).
+        this.reached('conn');
         return;
       case 'loading-status':
         this.reached('loading_status');

@@ -19,71 +19,27 @@ import { ipBytes, parseHost, reverseName } from './address.js';
 import { Bootstrap } from './bootstrap.js';
 import { BuildTimes, buildTimeoutParams } from './build-timeout.js';
 import { CircuitManager } from './circuits.js';
+import type { CircuitInfo, ClientNode, ClientStatus } from './client-node.js';
 import { DirManager } from './dir-manager.js';
 import { DirSources } from './dir-sources.js';
 import { StreamError } from './failure.js';
 import { guardParams } from './guard-params.js';
 import { GuardManager } from './guards.js';
 import { HeldStream } from './held-stream.js';
-import { authKey, type Isolation } from './isolation.js';
+import type { Isolation } from './isolation.js';
 import type { Network } from './network.js';
 import { originFactory } from './origin-factory.js';
 import { pathRulesOf } from './path.js';
 import { Predictor } from './predictor.js';
-import { dispatch } from './requester.js';
+import { dispatch, ownIsolation } from './requester.js';
 import { loadSaved, Saver } from './saved.js';
 import { type Requester, SocksServer } from './socks-server.js';
 import { type StreamClient, StreamManager, type StreamRequest, type StreamTarget } from './streams.js';
 
+export type { CircuitInfo, ClientNode, ClientStatus } from './client-node.js';
+
 /** How often the managers are asked what is due, milliseconds. */
 const TICK = 1000;
-
-/** One circuit, as shown to whoever asks. */
-export interface CircuitInfo {
-  readonly id: number;
-  readonly state: 'building' | 'waiting' | 'open';
-  readonly kind: 'exit' | 'internal';
-  /** Fingerprints, first hop to last. */
-  readonly path: readonly string[];
-  readonly streams: number;
-  /** Milliseconds since it began. */
-  readonly age: number;
-  readonly dirty: boolean;
-}
-
-/** How a client is. */
-export interface ClientStatus {
-  readonly bootstrap: { readonly percent: number; readonly tag: string };
-  /** Whether circuits can be built now. */
-  readonly ready: boolean;
-  readonly consensus:
-    | { readonly validAfter: number; readonly validUntil: number; readonly relays: number }
-    | undefined;
-  readonly circuits: { readonly open: number; readonly building: number };
-  readonly waitingStreams: number;
-  readonly appConnections: number;
-}
-
-/** A running client. */
-export interface ClientNode {
-  /** Opens a stream. Equal `isolation` tokens may share circuits, different ones never do. Rejects with StreamError. */
-  connect(host: string, port: number, isolation?: string): Promise<Stream>;
-  /** The same with callbacks, for whoever must not miss a turn. */
-  open(target: StreamTarget, isolation: Isolation, client: StreamClient): StreamRequest;
-  /** Addresses of a name, resolved by an exit. Rejects with StreamError. */
-  resolve(name: string, isolation?: string): Promise<string[]>;
-  /** The name of an address. Rejects with StreamError. */
-  reverse(address: string, isolation?: string): Promise<string>;
-  circuits(): CircuitInfo[];
-  status(): ClientStatus;
-  /** Addresses of the open ports. */
-  readonly ports: readonly {
-    readonly kind: 'socks' | 'http';
-    readonly host: string;
-    readonly port: number;
-  }[];
-  stop(): Promise<void>;
-}
 
 /** What may be put in from outside. */
 export interface ClientExtras {
@@ -402,19 +358,4 @@ class Client implements ClientNode {
       appConnections: this.servers.reduce((sum, server) => sum + server.connectionCount, 0),
     };
   }
-}
-
-/** The isolation of a program that embeds the client: its token, and nothing it shares with any port. */
-function ownIsolation(target: StreamTarget, token: string): Isolation {
-  return {
-    fields: {
-      auth: authKey(token, ''),
-      destAddr: target.kind === 'connect' ? target.host.text : target.name,
-      destPort: target.kind === 'connect' ? target.port : 0,
-      clientAddr: '',
-      clientProtocol: 'embedded',
-      sessionGroup: 'embedded',
-    },
-    by: new Set(['auth', 'sessionGroup']),
-  };
 }

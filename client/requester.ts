@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../shared/runtime/types.js';
 import { StreamError } from './failure.js';
-import type { Isolation } from './isolation.js';
+import { authKey, type Isolation } from './isolation.js';
 import type { Requester } from './socks-server.js';
 import type { StreamClient, StreamRequest, StreamTarget } from './streams.js';
 
@@ -37,5 +37,20 @@ function refuse(clock: Clock, client: StreamClient, error: StreamError): StreamR
     cancel() {
       cancelled = true;
     },
+  };
+}
+
+/** The isolation of a program that embeds the client: its token, and nothing it shares with any port. */
+export function ownIsolation(target: StreamTarget, token: string): Isolation {
+  return {
+    fields: {
+      auth: authKey(token, ''),
+      destAddr: target.kind === 'connect' ? target.host.text : target.name,
+      destPort: target.kind === 'connect' ? target.port : 0,
+      clientAddr: '',
+      clientProtocol: 'embedded',
+      sessionGroup: 'embedded',
+    },
+    by: new Set(['auth', 'sessionGroup']),
   };
 }

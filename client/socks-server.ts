@@ -117,13 +117,13 @@ export class SocksServer implements AppPort {
       });
     if (host.kind === 'name' && host.text.endsWith('.exit'))
       throw new StreamError('not-allowed', 'the .exit notation is not supported');
+    if (host.kind !== 'name' && request.command === 'resolve') return this.answerAtOnce(host.text, app);
     const family =
       host.kind === 'ipv4' ? 'noipv4traffic' : host.kind === 'ipv6' ? 'noipv6traffic' : undefined;
     if (family && this.flags.has(family)) throw new StreamError('not-allowed', `refused by ${family}`);
     const internal = host.kind !== 'name' && isInternal(host.text);
     if (internal && this.parts.options.ClientRejectInternalAddresses && request.command !== 'resolve-ptr')
       throw new StreamError('not-allowed', 'the destination is an internal address');
-    if (host.kind !== 'name' && request.command === 'resolve') return this.answerAtOnce(host.text, app);
     return this.parts.requester.request(this.target(request), this.isolation(request, app.conn), app);
   }
 

@@ -3,13 +3,16 @@
  *
  * @module
  */
-import { fromHex } from '../shared/bytes/text.js';
+import { fromHex, toHex } from '../shared/bytes/text.js';
 import { parsePortSummary } from '../shared/netdoc/policy.js';
 import { parseProtocols } from '../shared/netdoc/protover.js';
 import type { Consensus, Microdescriptor, RouterStatus } from '../shared/netdoc/types.js';
+import type { Stream, StreamHandlers } from '../shared/onion/types.js';
 import type { Random } from '../shared/runtime/types.js';
 import type { Options } from '../shared/torrc/options.js';
-import { Network } from './network.js';
+import { loadOptions } from '../shared/torrc/parse.js';
+import type { BuildHooks, CircuitFactory, ClientCircuit } from './circuit-factory.js';
+import { type Hop, Network } from './network.js';
 import { type PathRules, pathRulesOf } from './path.js';
 
 /** What a test says about a relay; the rest is usual. */
@@ -130,5 +133,149 @@ export function seededRandom(seed: number): Random {
     bytes: (n) => Uint8Array.from({ length: n }, () => Math.floor(next() * 256)),
     below: (bound) => Math.floor(next() * bound),
     fraction: next,
+  };
+}
+
+/** Options of a torrc's lines, as a client reads them. */
+export const clientOptions = (...lines: string[]): Options =>
+  loadOptions({
+    files: [
+      {
+        name: 'torrc',
+        text: [
+          'DataDirectory /nowhere',
+          ...(lines.some((line) => line.startsWith('DirAuthority'))
+            ? []
+            : [
+                `DirAuthority nobody orport=7001 v3ident=${'A'.repeat(40)} 127.250.0.1:7000 ${'B'.repeat(40)}`,
+              ]),
+          ...lines,
+        ].join('\n'),
+      },
+    ],
+    role: 'client',
+  }).options;
+
+/** A stream that records what its owner does to it. */
+export class FakeStream implements Stream {
+  readonly id: number;
+  handlers: StreamHandlers;
+  closed = false;
+  writableLength = 0;
+  /** What `write` answers. */
+  room = true;
+  paused = false;
+  readonly written: Buffer[] = [];
+  ended: number | undefined;
+  aborted: number | undefined;
+
+  constructor(id: number, handlers: StreamHandlers) {
+    this.id = id;
+    this.handlers = handlers;
+  }
+
+  get text(): string {
+    return Buffer.concat(this.written).toString('latin1');
+  }
+
+  write(bytes: Uint8Array): boolean {
+    this.written.push(Buffer.from(bytes));
+    return this.room;
+  }
+
+  end(reason: number): void {
+    this.ended ??= reason;
+  }
+
+  abort(reason: number): void {
+    this.aborted ??= reason;
+    this.closed = true;
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  /** The other side ends it. */
+  remoteEnd(reason: number, local = false): void {
+    this.closed = true;
+    this.handlers.end(reason, local);
+  }
+}
+
+/** A stream that was opened on a fake circuit. */
+export interface OpenedStream {
+  readonly command: number;
+  readonly body: Uint8Array;
+  readonly stream: FakeStream;
+}
+
+/** A circuit being built by a fake factory: the test decides how it goes. */
+export class FakeBuild {
+  readonly path: readonly Hop[];
+  readonly hooks: BuildHooks;
+  readonly circuit: Promise<ClientCircuit>;
+  readonly opened: OpenedStream[] = [];
+  closedWith: number | undefined;
+  private settle!: { resolve(circuit: ClientCircuit): void; reject(error: Error): void };
+
+  constructor(path: readonly Hop[], hooks: BuildHooks) {
+    this.path = path;
+    this.hooks = hooks;
+    this.circuit = new Promise((resolve, reject) => {
+      this.settle = { resolve, reject };
+    });
+  }
+
+  /** Fingerprints of the path. */
+  get ids(): string[] {
+    return this.path.map((hop) => toHex(hop.rsaId));
+  }
+
+  /** The last stream opened. */
+  get last(): OpenedStream {
+    return this.opened.at(-1)!;
+  }
+
+  succeed(): void {
+    for (let n = 1; n <= this.path.length; n++) this.hooks.hop(n);
+    this.settle.resolve({
+      openStream: (command, body, handlers) => {
+        const stream = new FakeStream(this.opened.length + 1, handlers);
+        this.opened.push({ command, body, stream });
+        return stream;
+      },
+      close: (reason) => {
+        this.closedWith = reason;
+      },
+    });
+  }
+
+  /** Fails at hop `n`. */
+  fail(n: number): void {
+    for (let hop = 1; hop < n; hop++) this.hooks.hop(hop);
+    this.settle.reject(new Error(`hop ${n} failed`));
+  }
+
+  abort(reason: number): void {
+    this.closedWith = reason;
+    this.settle.reject(new Error('aborted'));
+  }
+}
+
+/** A factory whose builds wait for the test. */
+export function fakeFactory(): CircuitFactory & { readonly builds: FakeBuild[] } {
+  const builds: FakeBuild[] = [];
+  return {
+    builds,
+    build(path, hooks) {
+      const build = new FakeBuild(path, hooks);
+      builds.push(build);
+      return build;
+    },
   };
 }

@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import test from 'ava';
+import { EndReason } from '../shared/cell/commands.js';
+import { failureOfEnd, HTTP_STATUS, SOCKS5_CODE, StreamError } from './failure.js';
+import { HeldStream } from './held-stream.js';
+import { duplexOf } from './index.js';
+import { FakeStream } from './testing.js';
+
+const fake = () => new FakeStream(1, { data() {}, drain() {}, end() {} });
+
+test('what a stream brings can be read, and its end is the end', async (t) => {
+  const stream = fake();
+  const duplex = duplexOf(stream);
+  stream.handlers.data(Buffer.from('one '));
+  stream.handlers.data(Buffer.from('two'));
+  stream.handlers.end(EndReason.DONE, false);
+  const read: Buffer[] = [];
+  for await (const chunk of duplex) read.push(chunk as Buffer);
+  t.is(Buffer.concat(read).toString(), 'one two');
+});
+
+test('writing waits for a full stream; the end of writing is END with DONE, and reading goes on', async (t) => {
+  const stream = fake();
+  stream.room = false;
+  const duplex = duplexOf(stream);
+  let written = false;
+  duplex.write('a', () => {
+    written = true;
+  });
+  await new Promise(setImmediate);
+  t.false(written);
+  stream.handlers.drain();
+  await new Promise(setImmediate);
+  t.true(written);
+  duplex.end();
+  await once(duplex, 'finish');
+  t.is(stream.text, 'a');
+  t.is(stream.ended, EndReason.DONE);
+  stream.handlers.data(Buffer.from('late'));
+  const [chunk] = (await once(duplex, 'data')) as [Buffer];
+  t.is(chunk.toString(), 'late');
+});
+
+test('a reader that does not read pauses the stream', (t) => {
+  const stream = fake();
+  const duplex = duplexOf(stream);
+  for (let i = 0; i < 64 && !stream.paused; i++) stream.handlers.data(Buffer.alloc(4096));
+  t.true(stream.paused);
+  duplex.resume();
+  return new Promise<void>((resolve) => {
+    setImmediate(() => {
+      t.false(stream.paused);
+      resolve();
+    });
+  });
+});
+
+test('a stream that breaks is an error with its cause; a duplex that is destroyed aborts the stream', async (t) => {
+  const stream = fake();
+  const duplex = duplexOf(stream);
+  stream.remoteEnd(EndReason.CONNRESET);
+  const [error] = (await once(duplex, 'error')) as [StreamError];
+  t.true(error instanceof StreamError);
+  t.is(error.kind, 'connection-refused');
+  const other = fake();
+  duplexOf(other).destroy();
+  t.is(other.aborted, EndReason.DONE);
+});
+
+test('a held stream keeps what comes until somebody listens', (t) => {
+  const inner = fake();
+  const held = new HeldStream(inner);
+  inner.handlers.data(Buffer.from('a'));
+  inner.handlers.data(Buffer.from('b'));
+  inner.handlers.end(EndReason.DONE, false);
+  const got: string[] = [];
+  held.handlers = {
+    data: (bytes) => got.push(bytes.toString()),
+    drain() {},
+    end: (reason, local) => got.push(`end ${reason} ${local}`),
+  };
+  inner.handlers.data(Buffer.from('c'));
+  t.deepEqual(got, ['a', 'b', `end ${EndReason.DONE} false`, 'c']);
+});
+
+test('every END reason has a failure, every failure a code and a status', (t) => {
+  for (const reason of [...Object.values(EndReason), 0, 99]) {
+    const kind = failureOfEnd(reason);
+    t.true(SOCKS5_CODE[kind] >= 1);
+    t.regex(HTTP_STATUS[kind], /^[45]\d\d /);
+  }
+  t.is(new StreamError('timeout', 'x').code, 'client/timeout');
+});

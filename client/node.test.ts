@@ -1,0 +1,87 @@
+import test from 'ava';
+import { memoryLog } from '../shared/log/memory.js';
+import type { NodeEvent } from '../shared/runtime/env.js';
+import { SimWorld } from '../shared/runtime/sim/world.js';
+import { memoryStore } from '../shared/store/memory.js';
+import { startClient } from './node.js';
+import { clientOptions } from './testing.js';
+
+function setUp() {
+  const world = new SimWorld('client node', 1_700_000_000_000);
+  const log = memoryLog();
+  const store = memoryStore();
+  const events: NodeEvent[] = [];
+  const env = { ...world.host('127.8.0.1'), log, store, report: (event: NodeEvent) => events.push(event) };
+  return { world, log, store, events, env };
+}
+
+test('ports open at once; with nobody to ask the client waits, says so, and refuses requests in time', async (t) => {
+  const { world, events, env } = setUp();
+  const options = clientOptions(
+    'SocksPort 127.8.0.1:9050',
+    'HTTPTunnelPort 127.8.0.1:9080',
+    'SocksTimeout 30 seconds',
+  );
+  const node = await world.until(startClient(options, env));
+  t.deepEqual(
+    node.ports.map(({ kind, port }) => `${kind} ${port}`),
+    ['socks 9050', 'http 9080'],
+  );
+  t.like(
+    events.find((event) => event.type === 'listening'),
+    { what: 'socks', port: 9050 },
+  );
+  const request = node.connect('site.example', 80);
+  await t.throwsAsync(world.until(request), { code: 'client/network-unreachable' });
+  t.like(node.status(), { ready: false, waitingStreams: 0, bootstrap: { percent: 5, tag: 'conn' } });
+  t.deepEqual(
+    events.filter((event) => event.type === 'bootstrap').map((event) => event.percent),
+    [0, 5],
+  );
+  await world.until(node.stop());
+});
+
+test('what cannot be honoured is refused at the start', async (t) => {
+  const { world, env } = setUp();
+  const start = (...torrc: string[]) => world.until(startClient(clientOptions('SocksPort 0', ...torrc), env));
+  await t.throwsAsync(start('ExitNodes {us}'), { message: /ExitNodes.*GeoIP/ });
+  await t.throwsAsync(world.until(startClient({ ...clientOptions('SocksPort 0'), DirAuthority: [] }, env)), {
+    message: /DirAuthority/,
+  });
+  const first = await world.until(startClient(clientOptions('SocksPort 127.8.0.1:9050'), env));
+  await t.throwsAsync(world.until(startClient(clientOptions('SocksPort 127.8.0.1:9050'), env)), {
+    message: /cannot open socks port 127\.8\.0\.1:9050/,
+  });
+  await world.until(first.stop());
+});
+
+test('a port that others can reach is warned about', async (t) => {
+  const { world, env, log } = setUp();
+  const node = await world.until(
+    startClient(clientOptions('SocksPort 10.0.0.1:9050', 'DisableNetwork 1'), env),
+  );
+  t.true(log.has('warn', 'open to other machines'));
+  await world.until(node.stop());
+});
+
+test('nonsense is no destination, and an onion name goes to no exit', async (t) => {
+  const { world, env } = setUp();
+  const node = await world.until(startClient(clientOptions('SocksPort 0'), env));
+  await t.throwsAsync(node.connect('a b', 80), { code: 'client/address-unsupported' });
+  await t.throwsAsync(node.connect('a.example', 0), { code: 'client/address-unsupported' });
+  await t.throwsAsync(node.reverse('a.example'), { code: 'client/address-unsupported' });
+  t.deepEqual(await node.resolve('10.0.0.1'), ['10.0.0.1']);
+  await t.throwsAsync(world.until(node.connect('abc.onion', 80)), { code: 'client/onion-not-found' });
+  await t.throwsAsync(world.until(node.resolve('abc.onion')), { code: 'client/onion-not-found' });
+  await world.until(node.stop());
+});
+
+test('damaged state is set aside with a warning, and the client starts', async (t) => {
+  const { world, env, log, store } = setUp();
+  await store.write('state/guards', Buffer.from('nonsense'));
+  const node = await world.until(startClient(clientOptions('SocksPort 0'), env));
+  t.true(log.has('warn', 'state/guards'));
+  const kept = await store.list('state');
+  t.true(kept.some((name) => name.startsWith('guards.')));
+  await world.until(node.stop());
+});
