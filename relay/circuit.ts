@@ -210,19 +210,17 @@ export class RelayCircuit implements LegHandler {
     }
     const dialling: Onward = { is: 'dialling' };
     this.onward = dialling;
-    this.host.channels.get(parsed.target).then(
-      (channel) => {
+    this.host.channels
+      .get(parsed.target)
+      .then((channel) => {
         // TRUNCATE or DESTROY may have come meanwhile.
+        if (!this.dead && this.onward === dialling) this.create(channel, parsed.type, parsed.data);
+      })
+      .catch((error: unknown) => {
         if (this.dead || this.onward !== dialling) return;
-        this.create(channel, parsed.type, parsed.data);
-      },
-      (error: unknown) => {
-        if (this.dead || this.onward !== dialling) return;
-        const reason = dialFailureReason(error);
-        this.host.log.info('cannot extend a circuit', { error: String(error) });
-        this.close(reason);
-      },
-    );
+        this.host.log.info('cannot extend a circuit', { error });
+        this.close(dialFailureReason(error));
+      });
   }
 
   private create(channel: Channel, type: number, data: Uint8Array): void {

@@ -64,6 +64,7 @@ export class DirManager {
   private readonly documentsBackoff: Backoff;
   private documentsTimer: Timer | undefined;
   private fetching = false;
+  private again = false;
   private stopped = false;
 
   constructor(env: DirManagerEnv) {
@@ -195,7 +196,10 @@ export class DirManager {
   // What it names
 
   private wantDocuments(): void {
-    if (this.fetching || this.stopped) return;
+    if (this.stopped) return;
+    // A consensus that comes while documents of another are fetched names more of them.
+    this.again = this.fetching;
+    if (this.fetching) return;
     this.documentsTimer?.cancel();
     this.fetching = true;
     fetchDocuments(this.env).then(
@@ -210,6 +214,10 @@ export class DirManager {
   private gotDocuments(complete: boolean): void {
     this.fetching = false;
     if (this.stopped) return;
+    if (this.again) {
+      this.wantDocuments();
+      return;
+    }
     if (complete) {
       this.documentsBackoff.reset();
       this.env.cache.saveDocuments(this.env.store).catch((error: Error) => {
