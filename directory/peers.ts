@@ -36,10 +36,12 @@ export interface PeersConfig {
 /** The other authorities. */
 export class Peers {
   private readonly config: PeersConfig;
+  readonly authorities: Authorities;
   readonly others: readonly DirAuthorityOption[];
 
   constructor(config: PeersConfig) {
     this.config = config;
+    this.authorities = config.authorities;
     this.others = config.authorities.all.filter(
       ({ fingerprint, v3Ident }) => fingerprint !== config.self && v3Ident !== undefined,
     );
