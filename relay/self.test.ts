@@ -1,0 +1,199 @@
+import test from 'ava';
+import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
+import { memoryLog } from '../shared/log/memory.js';
+import { checkExtraInfo, parseExtraInfo } from '../shared/netdoc/extra-info.js';
+import { parseServerDescriptor } from '../shared/netdoc/server-descriptor.js';
+import { HandClock } from '../shared/onion/testing.js';
+import type { Resolver } from '../shared/runtime/types.js';
+import { memoryStore } from '../shared/store/memory.js';
+import { testRandom } from '../shared/testing/random.js';
+import type { Options } from '../shared/torrc/options.js';
+import { BandwidthHistory, PERIOD } from './bandwidth.js';
+import { buildOwnDocuments, type SelfDescription } from './descriptor.js';
+import { exitRulesOf, isExitWanted } from './exit-rules.js';
+import { Network } from './network.js';
+import { linkSource, openPorts } from './ports.js';
+import { SelfAddress } from './self.js';
+import { optionsOf } from './testing.js';
+
+const resolver: Resolver = {
+  resolve: async (name) => {
+    if (name !== 'relay.example') throw new Error(`${name} is unknown`);
+    return [{ address: '203.0.113.9', family: 4, ttl: 60 }];
+  },
+  reverse: () => Promise.reject(new Error('not asked')),
+};
+const nothing = new Network({
+  consensus: () => undefined,
+  descriptorOf: () => undefined,
+  microdesc: () => undefined,
+});
+
+/** The addresses of a relay whose ports are open; `auto` becomes 12345. */
+async function placed(options: Options) {
+  const log = memoryLog();
+  let changes = 0;
+  const self = new SelfAddress(options, log, () => void changes++);
+  await self.configure(resolver);
+  const listened: string[] = [];
+  const open = (ports: Options['ORPort']) =>
+    openPorts(ports, async (at) => {
+      listened.push(`${at.host} ${at.port}`);
+      return { local: { host: at.host, port: at.port || 12345 }, close: async () => {} };
+    });
+  self.opened(await open(options.ORPort), await open(options.DirPort));
+  return { self, log, listened, changes: () => changes };
+}
+
+test('several ORPorts, IPv6 among them, advertised by their flags', async (t) => {
+  const { self, listened } = await placed(
+    optionsOf(
+      'ORPort 9001 NoAdvertise',
+      'ORPort 443 NoListen',
+      'ORPort [2001:db8::9]:9002',
+      'ORPort 0.0.0.0:9003 NoAdvertise',
+      'DirPort 9030',
+      'Address 203.0.113.1',
+    ),
+  );
+  t.deepEqual(self.orAddress(4), { host: '203.0.113.1', port: 443 });
+  t.deepEqual(self.orAddress(6), { host: '2001:db8::9', port: 9002 });
+  t.is(self.dirPort, 9030);
+  t.deepEqual(listened, ['0.0.0.0 9001', '2001:db8::9 9002', '0.0.0.0 9003', '0.0.0.0 9030']);
+});
+
+test('the address is the configured one, or the ORPort’s own, or what a name resolves to', async (t) => {
+  const of = async (...lines: string[]) => (await placed(optionsOf(...lines))).self.orAddress(4);
+  t.deepEqual(await of('ORPort auto', 'Address 203.0.113.1'), { host: '203.0.113.1', port: 12345 });
+  t.deepEqual(await of('ORPort 203.0.113.2:9001'), { host: '203.0.113.2', port: 9001 });
+  t.deepEqual(await of('ORPort 203.0.113.2:9001', 'Address 203.0.113.1'), {
+    host: '203.0.113.1',
+    port: 9001,
+  });
+  t.deepEqual(await of('ORPort 9001', 'Address relay.example'), { host: '203.0.113.9', port: 9001 });
+  t.is(await of('ORPort 9001', 'Address nobody.example'), undefined);
+});
+
+test('authorities’ suggestions are heeded where nothing is configured', async (t) => {
+  const { self, changes } = await placed(optionsOf('ORPort 9001'));
+  self.suggest('10.0.0.1');
+  t.is(self.orAddress(4), undefined);
+  self.suggest('203.0.113.4');
+  t.deepEqual(self.orAddress(4), { host: '203.0.113.4', port: 9001 });
+  t.is(changes(), 1);
+  self.suggest('203.0.113.4');
+  self.suggest('203.0.113.5');
+  t.is(self.orAddress(4)?.host, '203.0.113.4');
+  self.suggest('203.0.113.5');
+  self.suggest('203.0.113.5');
+  t.is(self.orAddress(4)?.host, '203.0.113.5');
+  const fixed = await placed(optionsOf('ORPort 9001', 'Address 203.0.113.1'));
+  fixed.self.suggest('203.0.113.4');
+  t.is(fixed.self.orAddress(4)?.host, '203.0.113.1');
+});
+
+test('a relay on loopback dials from its own address there', (t) => {
+  t.is(linkSource(optionsOf('ORPort 127.5.0.1:9001')), '127.5.0.1');
+  t.is(linkSource(optionsOf('ORPort 203.0.113.1:9001')), undefined);
+  t.is(linkSource(optionsOf('ORPort 127.5.0.1:9001', 'OutboundBindAddress 127.6.0.1')), '127.6.0.1');
+});
+
+test('a relay is no exit unless told', (t) => {
+  const wanted = (...lines: string[]) => isExitWanted(optionsOf('ORPort 9001', ...lines));
+  t.false(wanted());
+  t.true(wanted('ExitRelay 1'));
+  t.true(wanted('ExitPolicy accept *:80'));
+  t.false(wanted('ExitPolicy accept *:80', 'ExitRelay 0'));
+});
+
+test('an exit refuses its own addresses, private ones, and IPv6 where it has none', async (t) => {
+  const options = optionsOf('ORPort 203.0.113.1:9001', 'ExitPolicy accept *:*');
+  const { self } = await placed(options);
+  const { policy } = exitRulesOf(options, self, nothing);
+  t.false(policy.allows('203.0.113.1', 80));
+  t.false(policy.allows('127.0.0.1', 80));
+  t.false(policy.allows('2001:db8::1', 80));
+  t.true(policy.allows('203.0.113.2', 80));
+});
+
+async function describe(options: Options, more: Partial<SelfDescription> = {}) {
+  const clock = new HandClock();
+  clock.pass(Date.UTC(2026, 0, 1));
+  const env = { clock, random: testRandom('self'), log: memoryLog() };
+  const keys = await loadOrCreateRelayKeys(memoryStore(), env);
+  const { self } = await placed(options);
+  const history = new BandwidthHistory(clock);
+  const description = {
+    options,
+    keys,
+    address: self,
+    policy: exitRulesOf(options, self, nothing).policy,
+    history,
+    now: clock.now(),
+    uptime: 7,
+    hibernating: false,
+    isDirectory: true,
+    isHsDir: false,
+    ...more,
+  };
+  return { clock, keys, history, build: () => buildOwnDocuments({ ...description, now: clock.now() }) };
+}
+
+test('the descriptor says what this relay is and does', async (t) => {
+  const other = 'C'.repeat(40);
+  const options = optionsOf(
+    'Nickname tester',
+    'ORPort 203.0.113.1:9001',
+    'ORPort [2001:db8::9]:9002',
+    'ContactInfo somebody <a@example.test>',
+    `MyFamily ${other}`,
+    'ExitPolicy accept *:80,reject *:*',
+    'BandwidthRate 2 MB',
+    'MaxAdvertisedBandwidth 1 MB',
+  );
+  const { build, keys } = await describe(options);
+  const documents = build()!;
+  const descriptor = parseServerDescriptor(documents.descriptor);
+  t.is(descriptor.nickname, 'tester');
+  t.is(descriptor.address, '203.0.113.1');
+  t.is(descriptor.orPort, 9001);
+  t.deepEqual(descriptor.orAddresses, [{ host: '2001:db8::9', port: 9002 }]);
+  t.deepEqual(Buffer.from(descriptor.rsaId), Buffer.from(keys.rsaId));
+  t.is(descriptor.contact, 'somebody <a@example.test>');
+  t.deepEqual(descriptor.family, [`$${other}`]);
+  t.deepEqual(descriptor.bandwidth, { rate: 1024 * 1024, burst: 1024 ** 3, observed: 0 });
+  t.is(descriptor.uptime, 7);
+  t.true(descriptor.tunnelledDirServer);
+  t.false(descriptor.wantsHsDir);
+  t.true(descriptor.exitPolicy.allows('198.51.100.1', 80));
+  t.false(descriptor.exitPolicy.allows('198.51.100.1', 25));
+  // A promise beyond what is built would break every client that takes it up.
+  const { protocols } = descriptor;
+  t.true(protocols.has('Relay', 4) && protocols.has('FlowCtrl', 2) && protocols.has('DirCache', 2));
+  t.false(protocols.has('Relay', 5) || protocols.has('Padding', 2) || protocols.has('Conflux', 1));
+  checkExtraInfo(parseExtraInfo(documents.extraInfo), descriptor);
+});
+
+test('a middle relay refuses everything, and one that is no directory does not say it is', async (t) => {
+  const { build } = await describe(optionsOf('ORPort 203.0.113.1:9001'), { isDirectory: false });
+  const descriptor = parseServerDescriptor(build()!.descriptor);
+  t.regex(descriptor.text, /\nreject \*:\*\n/);
+  t.false(descriptor.tunnelledDirServer);
+  t.false(descriptor.protocols.has('DirCache', 2));
+});
+
+test('the bandwidth of finished days is in the extra-info', async (t) => {
+  const { build, history, clock } = await describe(optionsOf('ORPort 203.0.113.1:9001'));
+  history.read(500_000);
+  history.written(700_000);
+  clock.pass(PERIOD);
+  const { descriptor, extraInfo } = build()!;
+  t.regex(extraInfo, /\nwrite-history 2026-01-02 00:00:00 \(86400 s\) 699392\n/);
+  t.regex(extraInfo, /\nread-history 2026-01-02 00:00:00 \(86400 s\) 499712\n/);
+  t.is(parseServerDescriptor(descriptor).bandwidth.observed, 50_000);
+});
+
+test('there is no descriptor without an IPv4 address', async (t) => {
+  const { build } = await describe(optionsOf('ORPort 9001'));
+  t.is(build(), undefined);
+});
