@@ -1,8 +1,14 @@
 import test from 'ava';
-import { Network } from './simulation.js';
+import { fetchOverConn } from '../shared/dir/fetch.js';
+import type { Consensus } from '../shared/netdoc/types.js';
+import { parseVote } from '../shared/netdoc/vote.js';
+import { AuthorityKeyError } from './keys.js';
+import type { AuthorityNode } from './node.js';
+import { Network, type Site } from './simulation.js';
 
 const START = Date.UTC(2026, 2, 1, 0, 0, 3);
 const SECOND = 1000;
+const INTERVAL = 20 * SECOND;
 
 const PACE = [
   'V3AuthVotingInterval 20 seconds',
@@ -13,19 +19,191 @@ const PACE = [
   'TestingV3AuthInitialDistDelay 4 seconds',
 ];
 
-test('three authorities and two relays make a consensus', async (t) => {
-  const network = new Network('three', START, ...PACE);
+/** Three authorities and two relays, with their first consensus. */
+async function started(seed: string, ...torrc: string[]): Promise<Network> {
+  const network = new Network(seed, START, ...PACE, ...torrc);
   await network.makeAuthorities(3);
   for (const site of network.authorities) await network.startAuthority(site);
   await network.startRelay('exit', 'ExitRelay 1', 'ExitPolicy accept *:*');
   await network.startRelay('middle');
-  await network.world.advance(40 * SECOND);
-  const texts = network.authorities.map(({ node }) => node!.cache.consensus('ns')?.text);
-  t.truthy(texts[0], network.authorities[0]!.log.text());
-  t.is(texts[1], texts[0]);
-  t.is(texts[2], texts[0]);
-  const consensus = network.authorities[0]!.node!.cache.consensus('ns')!;
+  await network.world.advance(INTERVAL);
+  return network;
+}
+
+const consensusOf = (site: Site<AuthorityNode>, flavor: 'ns' | 'microdesc' = 'ns'): Consensus =>
+  site.node!.cache.consensus(flavor)!;
+
+test('three authorities agree on both flavours and all sign', async (t) => {
+  const network = await started('three');
+  const [first, ...others] = network.authorities;
+  for (const flavor of ['ns', 'microdesc'] as const) {
+    const consensus = consensusOf(first!, flavor);
+    t.is(consensus.signatures.length, 3);
+    t.is(consensus.routers.length, 5);
+    t.is(consensus.validAfter, Date.UTC(2026, 2, 1, 0, 0, 20));
+    for (const other of others) t.is(consensusOf(other, flavor).text, consensus.text);
+    t.deepEqual(first!.node!.cache.missingMicrodescs(consensusOf(first!, 'microdesc')), []);
+  }
+  const flags = new Map(consensusOf(first!).routers.map((router) => [router.nickname, router.flags]));
+  t.true(flags.get('exit')!.has('Exit'));
+  t.true(flags.get('auth0')!.has('Authority'));
+  t.false(flags.get('middle')!.has('Exit'));
+  const steps = first!.events.filter((event) => event.type === 'voting').map((event) => event.step);
+  t.deepEqual(steps, ['vote', 'votes-fetched', 'computed', 'signed', 'published']);
+  await network.stop();
+});
+
+test('with one of three dead the round still closes', async (t) => {
+  const network = await started('one dead');
+  network.authorities[2]!.host.crash();
+  network.authorities[2]!.node = undefined;
+  await network.world.advance(INTERVAL);
+  const [a, b] = network.authorities;
+  const consensus = consensusOf(a!);
+  t.is(consensus.validAfter, Date.UTC(2026, 2, 1, 0, 0, 40));
+  t.is(consensus.signatures.length, 2);
+  t.is(consensus.authorities.length, 2);
+  t.is(consensusOf(b!).text, consensus.text);
+  t.true(a!.log.has('notice', 'Votes of 1 authorities are missing (auth2)'));
+  await network.stop();
+});
+
+test('with two of three dead the last consensus serves until it expires, and the log says so', async (t) => {
+  const network = await started('two dead');
+  const [alive, ...dead] = network.authorities;
+  for (const site of dead) {
+    site.host.crash();
+    site.node = undefined;
+  }
+  const before = consensusOf(alive!);
+  await network.world.advance(INTERVAL);
+  t.is(consensusOf(alive!).text, before.text);
+  t.true(alive!.log.has('warn', 'Not enough votes for a consensus: 1 of 3'));
+  t.true(alive!.log.has('warn', 'the last one is served until 2026-03-01T00:01:20'));
+  await network.world.advance(4 * INTERVAL);
+  t.true(alive!.log.has('warn', 'no consensus that is still valid'));
+  await network.stop();
+});
+
+test('an authority that was killed comes back with what it was and knew', async (t) => {
+  const network = await started('restart');
+  const site = network.authorities[1]!;
+  const { v3ident, relay } = site.node!;
+  const held = consensusOf(site).text;
+  // Long enough for what changed to be saved.
+  await network.world.advance(2 * SECOND);
+  site.host.crash();
+  network.revive(site);
+  await network.startAuthority(site);
+  t.is(site.node!.v3ident, v3ident);
+  t.is(site.node!.relay.fingerprint, relay.fingerprint);
+  t.is(consensusOf(site).text, held);
+  t.is(site.node!.status().relays, 5);
+  await network.world.advance(2 * INTERVAL);
+  t.is(consensusOf(network.authorities[0]!).signatures.length, 3);
+  t.is(consensusOf(site).text, consensusOf(network.authorities[0]!).text);
+  t.is(consensusOf(site).routers.length, 5);
+  await network.stop();
+});
+
+test('a damaged state file is set aside, and the authority goes on', async (t) => {
+  const network = await started('damaged');
+  const site = network.authorities[1]!;
+  await network.world.advance(2 * SECOND);
+  site.host.crash();
+  for (const name of ['state/consensus', 'state/documents', 'state/shared-random', 'state/router-history'])
+    site.store.files.set(name, new Uint8Array([1, 2, 3]));
+  site.store.files.set('key-pinning-journal', Buffer.from('nonsense\n'));
+  network.revive(site);
+  await network.startAuthority(site);
+  t.is([...site.store.files.keys()].filter((name) => name.includes('.damaged-')).length, 4);
+  t.true(site.log.has('warn', 'key-pinning-journal has 1 lines that cannot be read'));
+  // It learns the consensus and the descriptors from the others.
+  await network.world.advance(2 * INTERVAL);
+  t.is(consensusOf(site).routers.length, 5);
+  t.is(consensusOf(site).signatures.length, 3);
+  t.is(site.node!.status().relays, 5);
+  await network.stop();
+});
+
+test('a descriptor that reached one authority reaches the others', async (t) => {
+  const network = new Network('fetched', START, ...PACE);
+  await network.makeAuthorities(3);
+  for (const site of network.authorities) await network.startAuthority(site);
+  const { world, authorities } = network;
+  const relay = network.siteOfRelay('far');
+  for (const site of authorities.slice(1)) world.cut(relay.address, site.address);
+  await network.startRelayAt(relay);
+  await world.advance(INTERVAL);
+  for (const site of authorities) t.is(site.node!.status().relays, 4, site.log.text());
+  await network.stop();
+});
+
+test('votes and documents are served, and nonsense is refused', async (t) => {
+  const network = await started('served');
+  const [site, other] = network.authorities;
+  const at = { host: site!.address, port: 9030 };
+  const { clock, transport } = network.world.host('127.9.0.1');
+  const ask = async (method: 'GET' | 'POST', path: string, body?: string) => {
+    const request = { method, path, ...(body !== undefined && { body: Buffer.from(body) }) };
+    const answer = fetchOverConn(transport, at, request, { clock, timeout: 5000 });
+    await network.world.advance(SECOND);
+    return answer;
+  };
+  const textOf = async (path: string) => Buffer.from((await ask('GET', path)).body).toString();
+  const vote = parseVote(await textOf('/tor/status-vote/current/authority.z'));
+  t.is(vote.authority.nickname, 'auth0');
+  t.is(
+    parseVote(await textOf(`/tor/status-vote/current/${other!.node!.v3ident}`)).authority.nickname,
+    'auth1',
+  );
+  t.is(await textOf(`/tor/status-vote/current/d/${vote.digest}`), vote.text);
+  t.true((await textOf('/tor/keys/authority')).includes(`fingerprint ${site!.node!.v3ident}`));
+  t.is((await textOf('/tor/keys/all')).match(/^dir-key-certificate-version/gm)!.length, 3);
+  t.is((await ask('GET', '/tor/status-vote/next/consensus')).status, 404);
+  t.is((await ask('GET', '/tor/status-vote/next/bandwidth')).status, 404);
+
+  t.like(await ask('POST', '/tor/post/vote', 'nonsense'), { status: 400, reason: 'Unable to parse vote' });
+  t.like(await ask('POST', '/tor/post/vote', vote.text), { status: 400 });
+  t.like(await ask('POST', '/tor/post/vote', vote.text.replace('known-flags', 'known-flag')), {
+    status: 400,
+  });
+  t.like(await ask('POST', '/tor/post/elsewhere', 'x'), { status: 404 });
+  t.like(await ask('POST', '/tor/', 'nonsense'), {
+    status: 400,
+    reason: 'No descriptors found in your POST.',
+  });
+  const { descriptor } = network.relays[0]!.node!.descriptor()!;
+  const again = await ask('POST', '/tor/', descriptor);
+  t.is(again.status, 200);
+  t.is(again.headers['x-descriptor-not-new'], 'Yes');
+  t.is((await ask('POST', '/tor/', descriptor.replace('127.100', '127.101'))).status, 400);
+  await network.stop();
+});
+
+test('an authority that no line names, or another relay bears its name, does not start', async (t) => {
+  const network = new Network('unnamed', START, ...PACE);
+  await network.makeAuthorities(2);
+  const [site, other] = network.authorities;
+  network.forget(site!);
+  await t.throwsAsync(network.startAuthority(site!), {
+    instanceOf: AuthorityKeyError,
+    message: /No DirAuthority line/,
+  });
+  for (const name of [...other!.store.files.keys()])
+    if (!name.startsWith('keys/authority')) other!.store.files.delete(name);
+  await t.throwsAsync(network.startAuthority(other!), {
+    instanceOf: AuthorityKeyError,
+    message: /this relay's is/,
+  });
+});
+
+test('shared randomness runs through commit and reveal', async (t) => {
+  const network = await started('shared');
+  // A run of 24 rounds, and the rest of the one the network began in.
+  await network.world.advance(25 * INTERVAL);
+  const consensus = consensusOf(network.authorities[0]!);
   t.is(consensus.signatures.length, 3);
-  t.is(consensus.routers.length, 5);
+  t.is(consensus.sharedRandCurrent!.reveals, 3);
   await network.stop();
 });

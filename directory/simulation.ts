@@ -22,7 +22,7 @@ const DIR_PORT = 9030;
 /** A place in the network that outlives the node that runs there. */
 export interface Site<Node> {
   readonly name: string;
-  readonly host: SimHost;
+  host: SimHost;
   readonly address: string;
   readonly store: MemoryStore;
   readonly log: ReturnType<typeof memoryLog>;
@@ -100,11 +100,31 @@ export class Network {
     site.node = await startAuthority(options, this.envOf(site));
   }
 
-  async startRelay(name: string, ...more: string[]): Promise<Site<RelayNode>> {
+  /** A machine for a relay. */
+  siteOfRelay(name: string): Site<RelayNode> {
     const site = this.site<RelayNode>(name, 100 + this.relays.length);
     this.relays.push(site);
-    site.node = await startRelay(this.optionsOf('relay', site, more), this.envOf(site));
     return site;
+  }
+
+  async startRelayAt(site: Site<RelayNode>, ...more: string[]): Promise<void> {
+    site.node = await startRelay(this.optionsOf('relay', site, more), this.envOf(site));
+  }
+
+  async startRelay(name: string, ...more: string[]): Promise<Site<RelayNode>> {
+    const site = this.siteOfRelay(name);
+    await this.startRelayAt(site, ...more);
+    return site;
+  }
+
+  /** Switches a crashed machine on again; its disk is as it was. */
+  revive(site: Site<unknown>, skew = 0): void {
+    site.host = this.world.host(site.address, skew);
+  }
+
+  /** Takes an authority's line out of the configuration. */
+  forget(site: Site<AuthorityNode>): void {
+    this.lines = this.lines.filter((line) => !line.startsWith(`DirAuthority ${site.name} `));
   }
 
   /** Stops everything. */
