@@ -4,8 +4,7 @@
  *
  * @module
  */
-import type { CellBatch } from '../shared/cell/batch.js';
-import { MAX_BATCH } from '../shared/cell/batch.js';
+import { CellBatch, MAX_BATCH } from '../shared/cell/batch.js';
 import { CREATE2, CREATED2 } from '../shared/cell/channel-cells.js';
 import { Command, DestroyReason, RelayCommand } from '../shared/cell/commands.js';
 import { EXTENDED2 } from '../shared/cell/relay-cells.js';
@@ -17,6 +16,7 @@ import type { IncomingStream, RelayLayer } from '../shared/onion/types.js';
 import type { Clock, Random } from '../shared/runtime/types.js';
 import { dialFailureReason, type ExtendRules, parseExtend } from './extend.js';
 import type { Answered } from './handshakes.js';
+import type { EndCircuit } from './hs-circuit.js';
 
 /** RELAY_EARLY cells a client may send over one circuit (tor-spec 5.6). */
 const MAX_RELAY_EARLY = 8;
@@ -30,6 +30,8 @@ export interface CircuitHost {
   readonly extendRules: ExtendRules;
   /** BEGIN, BEGIN_DIR or RESOLVE from the client behind `from`. */
   stream(stream: IncomingStream, from: Channel): void;
+  /** A message for an onion-service role; false when it is for none. */
+  hsMessage?(circuit: EndCircuit, command: number, data: Uint8Array): boolean;
   /** The circuit is over. */
   closed(circuit: RelayCircuit, reason: number): void;
 }
@@ -41,15 +43,21 @@ type Onward =
   | { readonly is: 'dialling' }
   /** CREATE2 was sent on the leg; CREATED2 has not come. */
   | { readonly is: 'creating'; readonly leg: Leg }
-  | { readonly is: 'extended'; readonly leg: Leg };
+  | { readonly is: 'extended'; readonly leg: Leg }
+  /** We are a rendezvous point: what goes on goes back on the other circuit. */
+  | { readonly is: 'joined'; readonly other: RelayCircuit };
 
 const END: Onward = { is: 'end' };
 
 /** Marks of the batch in hand: circuits are handled one at a time. */
 const mine = new Uint8Array(MAX_BATCH);
+/** The cells of a batch that are not ours, for a circuit joined to this one. */
+const others = new CellBatch(Buffer.alloc(0));
+
+const NO_KEY = new Uint8Array(0);
 
 /** One circuit; the handler of both its legs. */
-export class RelayCircuit implements LegHandler {
+export class RelayCircuit implements LegHandler, EndCircuit {
   /** Towards the client. */
   readonly previous: Leg;
   /** Milliseconds (monotonic). */
@@ -59,6 +67,7 @@ export class RelayCircuit implements LegHandler {
   private readonly host: CircuitHost;
   private onward: Onward = END;
   private layer: RelayLayer | undefined;
+  private nonce: Uint8Array = NO_KEY;
   private end: CircuitEnd | undefined;
   private earlyLeft = MAX_RELAY_EARLY;
   private dead = false;
@@ -79,6 +88,18 @@ export class RelayCircuit implements LegHandler {
     return this.layer !== undefined && !this.dead;
   }
 
+  get kh(): Uint8Array {
+    return this.nonce;
+  }
+
+  get atEnd(): boolean {
+    return this.onward.is === 'end';
+  }
+
+  get fromClient(): boolean {
+    return !this.previous.channel.authenticated;
+  }
+
   /** Streams that end here. */
   get streams(): number {
     return this.end?.streams ?? 0;
@@ -93,6 +114,7 @@ export class RelayCircuit implements LegHandler {
   answer(command: number, body: Uint8Array, answered: Answered): void {
     if (this.dead) return;
     this.layer = tor1Relay(answered.keys);
+    this.nonce = answered.keys.kh;
     const layer = this.layer;
     this.end = new CircuitEnd({
       clock: this.host.clock,
@@ -144,6 +166,10 @@ export class RelayCircuit implements LegHandler {
 
   /** Sends on the cells that are not ours, in runs. False when that ended the circuit. */
   private passOn(batch: CellBatch, ours: number): boolean {
+    if (this.onward.is === 'joined') {
+      this.onward.other.splice(unclaimed(batch, ours));
+      return !this.dead;
+    }
     if (!('leg' in this.onward)) {
       this.violation('unrecognised cell, and the circuit ends here');
       return false;
@@ -159,6 +185,14 @@ export class RelayCircuit implements LegHandler {
       from = to;
     }
     return true;
+  }
+
+  /** Cells from the circuit joined to this one, towards our client. */
+  private splice(batch: CellBatch): void {
+    if (this.dead) return;
+    for (let i = 0; i < batch.n; i++) batch.buf[batch.at[i]! - 1] = Command.RELAY;
+    this.layer!.wrapBackward(batch);
+    this.sent(this.previous.send(batch, 0, batch.n));
   }
 
   /**
@@ -190,11 +224,21 @@ export class RelayCircuit implements LegHandler {
 
   // Messages for us
 
+  send(command: number, data: Uint8Array): void {
+    if (!this.dead) this.end?.send(command, 0, data);
+  }
+
+  join(other: RelayCircuit): void {
+    this.onward = { is: 'joined', other };
+    other.onward = { is: 'joined', other: this };
+  }
+
   private message(command: number, streamId: number, data: Uint8Array): void {
     if (this.dead || streamId !== 0) return;
     if (command === RelayCommand.EXTEND2) this.extend(data);
     else if (command === RelayCommand.TRUNCATE) this.truncate(data);
     else if (command === RelayCommand.EXTEND) this.violation('EXTEND is no longer spoken');
+    else this.host.hsMessage?.(this, command, data);
     // Others are dropped, so that newer clients can try new ones (tor-spec 6.1).
   }
 
@@ -244,7 +288,7 @@ export class RelayCircuit implements LegHandler {
       }
       this.onward.leg.destroy(data[0]!);
     }
-    this.onward = END;
+    if (this.onward.is !== 'joined') this.onward = END;
     this.end?.send(RelayCommand.TRUNCATED, 0, Uint8Array.of(DestroyReason.REQUESTED));
   }
 
@@ -292,10 +336,21 @@ export class RelayCircuit implements LegHandler {
   private finish(reason: number, back: boolean, on: boolean): void {
     this.dead = true;
     if (back) this.previous.destroy(reason);
-    if (on && 'leg' in this.onward) this.onward.leg.destroy(reason);
+    const { onward } = this;
     this.onward = END;
+    if (on && 'leg' in onward) onward.leg.destroy(reason);
+    if (onward.is === 'joined') onward.other.close(reason);
     this.end?.destroyed(reason);
     this.onGone?.();
     this.host.closed(this, reason);
   }
+}
+
+/** The cells of a batch that are not marked as ours. */
+function unclaimed(batch: CellBatch, ours: number): CellBatch {
+  if (ours === 0) return batch;
+  others.buf = batch.buf;
+  others.n = 0;
+  for (let i = 0; i < batch.n; i++) if (mine[i] !== 1) others.at[others.n++] = batch.at[i]!;
+  return others;
 }

@@ -19,10 +19,12 @@ const PLATFORM = 'Cepa 0.1.0 on Linux';
 
 /**
  * Subprotocols that work here. Clients act on each number (spec-wise a promise): ntor-v3 and congestion control come
- * with Relay=4 and FlowCtrl=2, IPv6 extends with Relay=3.
+ * with Relay=4 and FlowCtrl=2, IPv6 extends with Relay=3, the DoS parameters of introduction points with HSIntro=5.
  */
-const LINK_PROTOCOLS = 'Cons=2 Desc=2 FlowCtrl=1-2 Link=4-5 LinkAuth=3 Microdesc=2 Relay=2-4';
+const LINK_PROTOCOLS =
+  'Cons=2 Desc=2 FlowCtrl=1-2 HSIntro=4-5 HSRend=1-2 Link=4-5 LinkAuth=3 Microdesc=2 Relay=2-4';
 const DIRECTORY_PROTOCOLS = 'DirCache=2';
+const HSDIR_PROTOCOLS = 'HSDir=2';
 
 /** Both documents, with their parsed forms. */
 export interface BuiltDocuments {
@@ -45,11 +47,13 @@ export interface SelfDescription {
   readonly hibernating: boolean;
   /** Whether BEGIN_DIR is served. */
   readonly isDirectory: boolean;
+  /** Whether descriptors of onion services are kept. */
+  readonly isHsDir?: boolean;
 }
 
 /** Makes both; undefined while no IPv4 OR address is known. */
 export function buildOwnDocuments(self: SelfDescription): BuiltDocuments | undefined {
-  const { options, keys, address, isDirectory, now } = self;
+  const { options, keys, address, isDirectory, isHsDir = false, now } = self;
   const ipv4 = address.orAddress(4);
   if (!ipv4) return undefined;
   const ipv6 = address.orAddress(6);
@@ -64,7 +68,7 @@ export function buildOwnDocuments(self: SelfDescription): BuiltDocuments | undef
       dirPort: address.dirPort,
       orAddresses: ipv6 ? [ipv6] : [],
       platform: PLATFORM,
-      protocols: protocolsOf(isDirectory),
+      protocols: protocolsOf(isDirectory, isHsDir),
       published,
       uptime: self.uptime,
       bandwidth: bandwidthOf(options, self.hibernating ? 0 : self.history.observed()),
@@ -75,6 +79,7 @@ export function buildOwnDocuments(self: SelfDescription): BuiltDocuments | undef
       ...(options.ContactInfo !== undefined && { contact: options.ContactInfo }),
       exitPolicy: self.policy,
       tunnelledDirServer: isDirectory,
+      hiddenServiceDir: isHsDir,
     },
     keys,
   );
@@ -82,8 +87,12 @@ export function buildOwnDocuments(self: SelfDescription): BuiltDocuments | undef
   return { descriptor, extraInfo: extra.text, parsed };
 }
 
-const protocolsOf = (isDirectory: boolean) =>
-  parseProtocols(isDirectory ? `${DIRECTORY_PROTOCOLS} ${LINK_PROTOCOLS}` : LINK_PROTOCOLS);
+const protocolsOf = (isDirectory: boolean, isHsDir: boolean) =>
+  parseProtocols(
+    [isDirectory && DIRECTORY_PROTOCOLS, isHsDir && HSDIR_PROTOCOLS, LINK_PROTOCOLS]
+      .filter(Boolean)
+      .join(' '),
+  );
 
 /** The least of the limits (C tor: `relay_get_effective_bwrate`, `relay_get_effective_bwburst`). */
 function bandwidthOf(options: Options, observed: number) {

@@ -9,7 +9,11 @@ import { bytesOf, fromBase64, toHex } from '../shared/bytes/text.js';
 import type { Answer } from '../shared/dir/server.js';
 import type { DirPeer } from '../shared/dir/types.js';
 import type { Log } from '../shared/log/types.js';
-import { type HsDescriptor, MAX_HS_DESCRIPTOR_SIZE, parseHsDescriptor } from '../shared/netdoc/hs-descriptor.js';
+import {
+  type HsDescriptor,
+  MAX_HS_DESCRIPTOR_SIZE,
+  parseHsDescriptor,
+} from '../shared/netdoc/hs-descriptor.js';
 import { documentText } from '../shared/netdoc/tokenizer.js';
 import type { ConsensusParam } from '../shared/onion/flow.js';
 import type { Clock } from '../shared/runtime/types.js';
@@ -85,7 +89,7 @@ export class HsDirStore {
   /** The answer to POST /tor/hs/3/publish; undefined for another path. */
   post(path: string, body: Uint8Array, peer: DirPeer): Answer | undefined {
     if (path !== POST_PATH) return undefined;
-    if (peer.via !== 'multi-hop') return { status: 404, reason: 'Not found' };
+    if (peer.via !== 'multi-hop') return { status: 503, reason: 'Rejecting single hop HS descriptor post' };
     this.sweep();
     try {
       return this.publish(body);

@@ -10,10 +10,10 @@ import { DestroyReason, RelayCommand } from '../shared/cell/commands.js';
 import {
   dosParamsIn,
   INTRO_ESTABLISHED,
-  type IntroDosParams,
   INTRODUCE_ACK,
   INTRODUCE1,
   INTRODUCE1_MAX_SIZE,
+  type IntroDosParams,
   IntroduceStatus,
 } from '../shared/cell/hs-cells.js';
 import { checkEstablishIntro } from '../shared/hs/establish.js';
@@ -139,10 +139,7 @@ export class IntroPoints {
     const limit = established.asked ? established.asked.limit : this.limitOfConsensus();
     if (!limit) return true;
     const now = this.seconds;
-    established.tokens = Math.min(
-      limit.burst,
-      established.tokens + (now - established.filled) * limit.rate,
-    );
+    established.tokens = Math.min(limit.burst, established.tokens + (now - established.filled) * limit.rate);
     established.filled = now;
     if (established.tokens > 0) established.tokens--;
     return established.tokens > 0;

@@ -23,6 +23,7 @@ import { DirManager, PUBLIC_DIR_TIMES, TESTING_DIR_TIMES } from './dir-manager.j
 import { cacheDirServer } from './dir-server.js';
 import { Exit } from './exit.js';
 import { exitRulesOf } from './exit-rules.js';
+import { HsDirStore } from './hs-dir.js';
 import { linkLimits, linkPadding } from './link-config.js';
 import { MeteredTransport } from './metered-transport.js';
 import { Network } from './network.js';
@@ -41,6 +42,9 @@ const DRAIN_CHECK = 500;
 const DIR_TIMEOUT = MINUTE;
 const TESTING_DIR_TIMEOUT = 10_000;
 
+/** Bytes of onion-service descriptors a relay holds: some thousands of them. */
+const MAX_HSDIR_BYTES = 256 * 1024 * 1024;
+
 /** What an authority, which is a relay with more, brings along. */
 export interface RelayExtras {
   /** Answers on the DirPort and on BEGIN_DIR in place of the relay's own server; the relay then fetches no documents. */
@@ -57,6 +61,8 @@ export interface RelayStatus {
   readonly uptime: number;
   readonly circuits: SwitchStatus;
   readonly exitStreams: number;
+  /** Descriptors of onion services held; undefined when none are. */
+  readonly hsDescriptors: number | undefined;
   /** Authorities that took the current descriptor. */
   readonly publishedTo: number;
   /** Whether the consensus held lists this relay as Running. */
@@ -107,6 +113,7 @@ class Relay implements RelayNode {
   private readonly publisher: Publisher;
   private readonly dirManager: DirManager | undefined;
   private readonly dirServer: DirServer | undefined;
+  private readonly hsDir: HsDirStore | undefined;
   private ports: OpenPort[] = [];
   private timer: Timer | undefined;
   private hibernating = false;
@@ -127,8 +134,13 @@ class Relay implements RelayNode {
 
     this.exitRules = exitRulesOf(options, this.address, this.network);
     this.exit = new Exit({ ...metered, network: this.network }, this.exitRules);
+    this.hsDir =
+      options.DirCache && !extras.dirServer
+        ? new HsDirStore({ ...env, param: this.network.param, maxBytes: MAX_HSDIR_BYTES })
+        : undefined;
     this.dirServer =
-      extras.dirServer ?? (options.DirCache ? cacheDirServer(this.cache, env, this.fingerprint) : undefined);
+      extras.dirServer ??
+      (options.DirCache ? cacheDirServer(this.cache, env, this.fingerprint, this.hsDir) : undefined);
     const services = {
       exit: this.exit,
       resolver: env.resolver,
@@ -316,6 +328,7 @@ class Relay implements RelayNode {
       uptime: this.uptime,
       hibernating: this.hibernating,
       isDirectory: this.dirServer !== undefined,
+      isHsDir: this.hsDir !== undefined,
     });
     if (!documents) this.env.log.info('no address is known yet to put into a descriptor');
     else {
@@ -362,6 +375,7 @@ class Relay implements RelayNode {
       uptime: this.uptime,
       circuits: this.circuits.status(),
       exitStreams: this.exit.streams,
+      hsDescriptors: this.hsDir?.count,
       publishedTo: this.publisher.acceptedBy.size,
       listed: router?.flags.has('Running') ?? false,
       consensusValidUntil: consensus?.validUntil,

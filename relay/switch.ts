@@ -9,10 +9,11 @@ import type { Channel, ChannelHandler, Leg } from '../shared/link/types.js';
 import type { Log } from '../shared/log/types.js';
 import { type CircuitHost, RelayCircuit } from './circuit.js';
 import { answerCreate, type HandshakeEnv, isCheap } from './handshakes.js';
+import { HsRoles, type HsRolesStatus } from './hs-roles.js';
 import { OnionskinQueue } from './onionskins.js';
 
 /** What the switch needs besides what its circuits need. */
-export interface SwitchEnv extends HandshakeEnv, Omit<CircuitHost, 'closed'> {
+export interface SwitchEnv extends HandshakeEnv, Omit<CircuitHost, 'closed' | 'hsMessage'> {
   /** Whether new circuits are refused because the relay is going down. */
   hibernating(): boolean;
 }
@@ -26,6 +27,7 @@ export interface SwitchStatus {
   readonly onionskins: { readonly waiting: number; readonly answered: number; readonly dropped: number };
   readonly queuedCells: number;
   readonly streams: number;
+  readonly onionServices: HsRolesStatus;
 }
 
 /** The relay's ChannelHandler. */
@@ -35,6 +37,7 @@ export class CircuitSwitch implements ChannelHandler {
   private readonly circuits = new Set<RelayCircuit>();
   private readonly host: CircuitHost;
   private readonly onionskins: OnionskinQueue;
+  private readonly roles: HsRoles;
   private readonly handshakes = { fast: 0, ntor: 0, 'ntor-v3': 0, other: 0 };
   private created = 0;
   private refused = 0;
@@ -46,6 +49,7 @@ export class CircuitSwitch implements ChannelHandler {
       maxDelay: env.param('MaxOnionQueueDelay', 1750, 1, 0x7fffffff),
       waitCutoff: 1000 * env.param('onion_queue_wait_cutoff', 5, 1, 0x7fffffff),
     }));
+    this.roles = new HsRoles(env);
     this.host = {
       clock: env.clock,
       random: env.random,
@@ -53,7 +57,11 @@ export class CircuitSwitch implements ChannelHandler {
       channels: env.channels,
       extendRules: env.extendRules,
       stream: (stream, from) => env.stream(stream, from),
-      closed: (circuit) => this.circuits.delete(circuit),
+      hsMessage: (circuit, relayCommand, data) => this.roles.message(circuit, relayCommand, data),
+      closed: (circuit) => {
+        this.circuits.delete(circuit);
+        this.roles.closed(circuit);
+      },
     };
   }
 
@@ -134,6 +142,7 @@ export class CircuitSwitch implements ChannelHandler {
       onionskins: this.onionskins.counts,
       queuedCells,
       streams,
+      onionServices: this.roles.status(),
     };
   }
 }
