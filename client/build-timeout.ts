@@ -29,6 +29,8 @@ export interface BuildTimeoutParams {
   readonly minTimeout: number;
   readonly initialTimeout: number;
   readonly maxOpenCircuits: number;
+  /** How long idle circuits are kept while learning. */
+  readonly learnTimeout: number;
 }
 
 /** Reads the parameters with their bounds; `param` is `Network.param` or its stand-in before a consensus. */
@@ -49,6 +51,7 @@ export function buildTimeoutParams(
     minTimeout,
     initialTimeout: param('cbtinitialtimeout', 60_000, minTimeout),
     maxOpenCircuits: param('cbtmaxopencircs', 10, 0, 14),
+    learnTimeout: param('cbtlearntimeout', 180, 10, 60_000) * 1000,
   };
 }
 

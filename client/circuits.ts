@@ -168,7 +168,7 @@ export class CircuitManager {
   }
 
   private start(path: PooledCircuit['path'], need: PathNeed, ticket: GuardTicket | undefined): PooledCircuit {
-    const { factory, random, log, options } = this.parts;
+    const { factory, log, options } = this.parts;
     const now = this.now;
     const pooled: PooledCircuit = {
       id: this.nextId++,
@@ -187,7 +187,7 @@ export class CircuitManager {
       retired: false,
       late: false,
       streams: new Set(),
-      idleUntil: now + IDLE + random.below(IDLE),
+      idleUntil: now + this.idleTime(),
     };
     this.circuits.add(pooled);
     log.debug('building a circuit', { circuit: pooled.id, path: path.map((relay) => relay.status.nickname) });
@@ -208,6 +208,13 @@ export class CircuitManager {
     return pooled;
   }
 
+  /** While build times are being learned, circuits make room for further ones soon (path-spec 2.4.6 cbtlearntimeout). */
+  private idleTime(): number {
+    const { buildTimes, random, options } = this.parts;
+    const learning = options.LearnCircuitBuildTimeout && !buildTimes.enough;
+    return learning ? buildTimes.parameters.learnTimeout : IDLE + random.below(IDLE);
+  }
+
   private done(pooled: PooledCircuit, circuit: NonNullable<PooledCircuit['circuit']>): void {
     if (!this.circuits.has(pooled)) {
       circuit.close(DestroyReason.REQUESTED);
@@ -224,8 +231,11 @@ export class CircuitManager {
     log.debug('circuit built', { circuit: pooled.id, ms: Math.round(took), guard: pooled.ticket?.state });
     this.watcher.built(pooled);
     this.watcher.changed();
-    // Late ones were only measured, unless somebody took it just now.
-    if (pooled.late && pooled.streams.size === 0) this.close(pooled, DestroyReason.FINISHED);
+    // Late ones were only measured, unless somebody who waits takes it now: requests are looked at before this runs.
+    if (pooled.late)
+      clock.defer(() => {
+        if (pooled.streams.size === 0) this.close(pooled, DestroyReason.FINISHED);
+      });
   }
 
   /** Lets circuits that waited for better guards go ahead where none can come. */

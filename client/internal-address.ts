@@ -1,23 +1,22 @@
 /**
- * Addresses that mean nothing to an exit, or mean its own network: C tor's `tor_addr_is_internal`.
+ * Addresses that mean nothing to an exit, or mean its own network (C tor: `tor_addr_is_internal`).
  *
  * @module
  */
 import ipaddr from 'ipaddr.js';
 
-const PUBLIC_RANGES = new Set([
-  'unicast',
-  'multicast',
-  '6to4',
-  'teredo',
-  'rfc6145',
-  'rfc6052',
-  'as112',
-  'amt',
+const INTERNAL = new Set([
+  'unspecified',
+  'loopback',
+  'private',
+  'linkLocal',
+  'carrierGradeNat',
+  'uniqueLocal',
+  'deprecatedSiteLocal',
+  'broadcast',
 ]);
 
-/** Whether an IP literal is loopback, private, link-local, unspecified or reserved. */
+/** Whether an IP literal is unspecified, loopback, link-local, or of a private network; IPv4-mapped ones as their IPv4. */
 export function isInternal(address: string): boolean {
-  if (!ipaddr.isValid(address)) return false;
-  return !PUBLIC_RANGES.has(ipaddr.process(address).range());
+  return ipaddr.isValid(address) && INTERNAL.has(ipaddr.process(address).range());
 }

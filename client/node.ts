@@ -40,6 +40,8 @@ export type { CircuitInfo, ClientNode, ClientStatus } from './client-node.js';
 
 /** How often the managers are asked what is due, milliseconds. */
 const TICK = 1000;
+/** A difference to a relay's clock that is worth a warning, milliseconds (C tor: NETINFO_NOTICE_SKEW). */
+const CLOCK_SKEW = 3_600_000;
 
 /** What may be put in from outside. */
 export interface ClientExtras {
@@ -80,6 +82,7 @@ class Client implements ClientNode {
   private readonly brokenExits = new Set<string>();
   private network: Network | undefined;
   private timer: Timer | undefined;
+  private warnedOfClock = false;
 
   constructor(
     options: Options,
@@ -157,8 +160,21 @@ class Client implements ClientNode {
             padRelays: false,
           }),
         },
-        opened: () => this.bootstrap.reached(this.network ? 'ap_handshake_done' : 'handshake_done'),
+        opened: (_channel, { skew }) => {
+          this.bootstrap.reached(this.network ? 'ap_handshake_done' : 'handshake_done');
+          this.checkClock(skew);
+        },
       },
+    );
+  }
+
+  /** A clock that is far off makes documents look expired or not yet valid: say so before anybody wonders. */
+  private checkClock(skew: number | undefined): void {
+    if (skew === undefined || Math.abs(skew) < CLOCK_SKEW || this.warnedOfClock) return;
+    this.warnedOfClock = true;
+    const minutes = Math.round(Math.abs(skew) / 60_000);
+    this.env.log.warn(
+      `A relay's clock says that ours is ${minutes} minutes ${skew > 0 ? 'ahead' : 'behind'}: please check it.`,
     );
   }
 

@@ -43,9 +43,6 @@ export interface SocksParts {
   readonly requester: Requester;
 }
 
-/** Which of the two a listener is; a SocksPort takes HTTP CONNECT as well. */
-export type PortKind = 'socks' | 'http';
-
 let groups = 0;
 
 /** One listening port. */

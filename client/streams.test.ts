@@ -124,7 +124,7 @@ test('a request starts a circuit, goes out as BEGIN once that stands, and is tol
   await succeed(set, build);
   t.is(build.last.command, RelayCommand.BEGIN);
   t.deepEqual(BEGIN.decode(build.last.body), { host: 'site.example', port: 80, flags: 1 });
-  build.last.stream.handlers.connected?.('10.0.0.1', 60);
+  build.last.stream.handlers.connected?.('93.184.216.34', 60);
   t.is(outcome.stream, build.last.stream);
   t.is(outcome.error, undefined);
 });
@@ -286,7 +286,7 @@ test('lookups: RESOLVE out, RESOLVED back; transient errors go elsewhere, final 
   await set.world.advance(10);
   const second = set.factory.builds[1]!;
   await succeed(set, second);
-  const answers: ResolvedAnswer[] = [{ type: 'address', address: '10.0.0.1', ttl: 60 }];
+  const answers: ResolvedAnswer[] = [{ type: 'address', address: '93.184.216.34', ttl: 60 }];
   second.last.stream.handlers.resolved?.(RESOLVED.encode({ answers }));
   t.deepEqual(outcome.answers, answers);
 

@@ -15,6 +15,7 @@ import type { Options } from '../shared/torrc/options.js';
 import type { Host } from './address.js';
 import type { CircuitManager, LaunchFailure } from './circuits.js';
 import { type FailureKind, failureOfEnd, StreamError } from './failure.js';
+import { isInternal } from './internal-address.js';
 import type { Isolation } from './isolation.js';
 import type { PathPurpose } from './path.js';
 import type { CircuitNeed, PooledCircuit } from './pool.js';
@@ -203,7 +204,7 @@ export class StreamManager {
     this.waiting.delete(pending);
     pending.attempts++;
     const handlers: StreamHandlers = {
-      connected: () => this.connected(pending),
+      connected: (address) => this.connected(pending, address),
       // DATA before CONNECTED is refused below us; nothing to keep.
       data() {},
       drain() {},
@@ -244,12 +245,23 @@ export class StreamManager {
     this.circuits().detach(current.circuit, current.stream);
   }
 
-  private connected(pending: Pending): void {
+  private connected(pending: Pending, address: string | undefined): void {
     const { current } = pending;
     if (!current || pending.over) return;
+    if (address !== undefined && this.isForbidden(address)) {
+      this.release(pending);
+      current.stream.abort(EndReason.MISC);
+      this.fail(pending, 'host-unreachable', 'the name resolved to an internal address');
+      return;
+    }
     pending.over = true;
     current.timer.cancel();
     pending.client.connected(current.stream);
+  }
+
+  /** A name that stands for an address of some inner network is a trick (C tor: ClientDNSRejectInternalAddresses). */
+  private isForbidden(address: string): boolean {
+    return this.parts.options.ClientRejectInternalAddresses && isInternal(address);
   }
 
   private resolved(pending: Pending, data: Uint8Array): void {
@@ -270,7 +282,9 @@ export class StreamManager {
     }
     pending.over = true;
     this.release(pending);
-    pending.client.resolved(answers);
+    pending.client.resolved(
+      answers.filter((answer) => answer.type !== 'address' || !this.isForbidden(answer.address)),
+    );
   }
 
   /** END, or the circuit died, before CONNECTED. */
