@@ -60,6 +60,12 @@ export class Authorities {
     return response;
   }
 
+  /** Asks one of them for something small, to hear what our address is (`addressSeen`). */
+  async hearAddress(self: RelayId): Promise<void> {
+    const authority = this.pick(self);
+    if (authority) await this.ask(authority, { method: 'GET', path: '/tor/keys/authority.z' });
+  }
+
   private async locate(authority: DirAuthorityOption): Promise<NetAddress> {
     const port = authority.dirPort;
     if (familyOf(authority.address)) return { host: authority.address, port };

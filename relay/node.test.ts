@@ -5,6 +5,7 @@ import { buildCircuit } from '../shared/circuit/build.js';
 import type { HopTarget } from '../shared/circuit/hop.js';
 import type { OriginCircuit } from '../shared/circuit/origin.js';
 import { fetchOverStream } from '../shared/dir/fetch.js';
+import { createDirServer } from '../shared/dir/server.js';
 import { createChannelManager } from '../shared/link/manager.js';
 import { memoryLog } from '../shared/log/memory.js';
 import { parseServerDescriptor } from '../shared/netdoc/server-descriptor.js';
@@ -239,6 +240,35 @@ test('a next relay that is somebody else is refused by its identity', async (t) 
     ),
   );
   t.regex(error!.message, /OR_IDENTITY/);
+});
+
+test('a relay that was told no address hears it from an authority, and then publishes', async (t) => {
+  const world = new SimWorld('address', START);
+  const authority = world.host('127.20.0.1');
+  const uploads: string[] = [];
+  const server = createDirServer(
+    {
+      get: () => ({ status: 404 }),
+      post: (_path, body) => {
+        uploads.push(Buffer.from(body).toString('latin1'));
+        return { status: 200 };
+      },
+    },
+    { log: memoryLog(), clock: authority.clock },
+  );
+  await server.listen(authority.transport, { host: authority.address, port: 7000 });
+  const host = world.host('127.21.0.1');
+  const options = optionsOf(
+    `DirAuthority a orport=9001 v3ident=${'A'.repeat(40)} 127.20.0.1:7000 ${'B'.repeat(40)}`,
+    'TestingTorNetwork 1',
+    'ORPort 9001',
+  );
+  const node = await startRelay(options, { ...host, log: memoryLog(), store: memoryStore() });
+  t.is(node.descriptor(), undefined);
+  await world.advance(10_000);
+  t.is(uploads.length, 1);
+  t.is(parseServerDescriptor(node.descriptor()!.descriptor).address, '127.21.0.1');
+  await world.until(node.stop(false));
 });
 
 test('stops at once, or when its circuits have ended', async (t) => {

@@ -110,6 +110,7 @@ class Relay implements RelayNode {
   private readonly circuits: CircuitSwitch;
   private readonly exit: Exit;
   private readonly exitRules: ReturnType<typeof exitRulesOf>;
+  private readonly authorities: Authorities;
   private readonly publisher: Publisher;
   private readonly dirManager: DirManager | undefined;
   private readonly dirServer: DirServer | undefined;
@@ -167,14 +168,14 @@ class Relay implements RelayNode {
       ...(localHost !== undefined && { localHost }),
     });
 
-    const authorities = new Authorities(options.DirAuthority, {
+    this.authorities = new Authorities(options.DirAuthority, {
       ...metered,
       localHost,
       timeout: options.TestingTorNetwork ? TESTING_DIR_TIMEOUT : DIR_TIMEOUT,
       addressSeen: (host) => this.address.suggest(host),
     });
-    this.publisher = this.makePublisher(authorities);
-    this.dirManager = extras.dirServer ? undefined : this.makeDirManager(authorities);
+    this.publisher = this.makePublisher();
+    this.dirManager = extras.dirServer ? undefined : this.makeDirManager();
   }
 
   /** What an authority proves to have seen of us counts; what anybody else says does not. */
@@ -195,8 +196,8 @@ class Relay implements RelayNode {
     };
   }
 
-  private makePublisher(authorities: Authorities): Publisher {
-    const { env, options } = this;
+  private makePublisher(): Publisher {
+    const { env, options, authorities } = this;
     return new Publisher({
       ...env,
       authorities,
@@ -209,8 +210,8 @@ class Relay implements RelayNode {
     });
   }
 
-  private makeDirManager(authorities: Authorities): DirManager {
-    const { env, options, cache } = this;
+  private makeDirManager(): DirManager {
+    const { env, options, cache, authorities } = this;
     return new DirManager({
       ...env,
       cache,
@@ -330,12 +331,21 @@ class Relay implements RelayNode {
       isDirectory: this.dirServer !== undefined,
       isHsDir: this.hsDir !== undefined,
     });
-    if (!documents) this.env.log.info('no address is known yet to put into a descriptor');
+    if (!documents) this.askForAddress();
     else {
       this.cache.addDescriptor(documents.parsed.descriptor);
       this.cache.addExtraInfo(documents.parsed.extraInfo);
     }
     return documents;
+  }
+
+  private askForAddress(): void {
+    const { env, options } = this;
+    env.log.info('no address is known yet to put into a descriptor; asking an authority');
+    if (options.DisableNetwork) return;
+    this.authorities.hearAddress(this.fingerprint).catch((error: Error) => {
+      env.log.info('cannot ask an authority for our address', { error: error.message });
+    });
   }
 
   private get uptime(): number {

@@ -66,7 +66,7 @@ export class SelfAddress {
     if (isPrivate(host) && !this.options.ExtendAllowPrivateAddresses) return;
     const before = this.suggested[family];
     if (before?.host === host) {
-      before.times++;
+      before.times = Math.min(before.times + 1, SAME_ANSWERS);
       return;
     }
     // One authority behind another path must not move the relay about.
