@@ -1,4 +1,5 @@
 import test from 'ava';
+import fc from 'fast-check';
 import { EndReason, RelayCommand } from '../shared/cell/commands.js';
 import { BEGIN, BeginFlag, CONNECTED, END } from '../shared/cell/relay-cells.js';
 import { memoryLog } from '../shared/log/memory.js';
@@ -230,5 +231,26 @@ test('a stream that ended while it was being connected leaves nothing behind', a
   await world.advance(200);
   t.is(stream.accepted, undefined);
   t.deepEqual(seen, ['close']);
+  t.is(service.streams, 0);
+});
+
+test('any bytes of a BEGIN are refused, and nothing is left behind', async (t) => {
+  const { service, world } = await exit({ policy: parsePolicyLines(['reject *:*']) });
+  const streams: FakeStream[] = [];
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.uint8Array({ maxLength: 498 }),
+        fc.string().map((text) => Buffer.from(`${text}:80\0`)),
+      ),
+      (body) => {
+        const stream = new FakeStream(RelayCommand.BEGIN, body);
+        streams.push(stream);
+        service.begin(stream, guard);
+      },
+    ),
+  );
+  await world.advance(1000);
+  t.true(streams.every((stream) => stream.ended !== undefined));
   t.is(service.streams, 0);
 });

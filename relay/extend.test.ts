@@ -1,8 +1,10 @@
 import test from 'ava';
+import fc from 'fast-check';
 import { DestroyReason, HandshakeType } from '../shared/cell/commands.js';
 import { type RelayName, specifiersOf } from '../shared/cell/link-specifiers.js';
 import { EXTEND2 } from '../shared/cell/relay-cells.js';
 import { linkError } from '../shared/link/errors.js';
+import { isPrivate } from './addresses.js';
 import { dialFailureReason, type ExtendRules, parseExtend } from './extend.js';
 
 const rsaId = new Uint8Array(20).fill(1);
@@ -81,6 +83,25 @@ test('a body cut anywhere is refused, not thrown', (t) => {
   const whole = extend2({ ipv4, ipv6, rsaId, ed25519Id });
   for (let n = 0; n < whole.length; n++)
     t.true('refused' in parseExtend(whole.subarray(0, n), nobody, rules));
+});
+
+test('any bytes are refused or name a relay that may be dialled', (t) => {
+  const whole = extend2({ ipv4, ipv6, rsaId, ed25519Id });
+  const mutated = fc
+    .tuple(fc.nat(whole.length - 1), fc.uint8Array({ minLength: 1, maxLength: 8 }))
+    .map(([at, bytes]) => {
+      const body = Buffer.from(whole);
+      body.set(bytes.subarray(0, body.length - at), at);
+      return new Uint8Array(body);
+    });
+  fc.assert(
+    fc.property(fc.oneof(mutated, fc.uint8Array({ maxLength: 498 })), (body) => {
+      const parsed = parseExtend(body, nobody, rules);
+      if ('refused' in parsed) return;
+      t.is(parsed.target.rsaId?.length, 20);
+      for (const { host, port } of parsed.target.addresses) t.true(!isPrivate(host) && port > 0);
+    }),
+  );
 });
 
 test('a failed dial becomes the reason for it', (t) => {

@@ -1,4 +1,5 @@
 import test from 'ava';
+import fc from 'fast-check';
 import { RESOLVE, RESOLVED } from '../shared/cell/relay-cells.js';
 import { ResolveError } from '../shared/runtime/resolve-error.js';
 import type { Resolver } from '../shared/runtime/types.js';
@@ -106,4 +107,13 @@ test('private is what C tor calls internal', (t) => {
     t.true(isPrivate(host), host);
   for (const host of ['8.8.8.8', '100.128.0.1', '172.32.0.1', '2001:db8::1', '::ffff:8.8.8.8'])
     t.false(isPrivate(host), host);
+});
+
+test('any bytes asked are answered', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 498 }), fc.boolean(), async (request, anyName) => {
+      const body = await answerResolve(request, { ...rules, anyName }, resolver);
+      t.true(body.length <= 498 && RESOLVED.decode(body).answers.length > 0);
+    }),
+  );
 });
