@@ -53,7 +53,7 @@ export class Authorities {
       clock,
       timeout,
       ...(maxBody !== undefined && { maxBody }),
-      ...(localHost !== undefined && { localHost }),
+      ...(localHost !== undefined && familyOf(localHost) === familyOf(address.host) && { localHost }),
     });
     const seen = response.headers['x-your-address-is'];
     if (seen !== undefined && familyOf(seen)) addressSeen?.(seen);

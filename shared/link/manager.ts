@@ -4,7 +4,7 @@
  * @module
  */
 import { sameBytes } from '../bytes/text.js';
-import { canonicalHost } from '../cell/addresses.js';
+import { canonicalHost, isIpv6 } from '../cell/addresses.js';
 import { Command } from '../cell/commands.js';
 import type { LinkCredentials } from '../crypto/link-credentials.js';
 import { sensitive } from '../log/sensitive.js';
@@ -192,7 +192,9 @@ class Links implements LinkManager {
   ): Promise<LinkChannel> {
     const { dialTimeout } = this.limits;
     const { localHost } = this.config;
-    const options = localHost ? { timeout: dialTimeout, localHost } : { timeout: dialTimeout };
+    // A source address of one family cannot dial the other.
+    const bound = localHost !== undefined && isIpv6(localHost) === isIpv6(address.host);
+    const options = bound ? { timeout: dialTimeout, localHost } : { timeout: dialTimeout };
     let conn: TlsConn;
     try {
       conn = await this.env.transport.dialTls(address, options);
