@@ -11,10 +11,10 @@ import { BEGIN, type BeginBody, BeginFlag, CONNECTED, END } from '../shared/cell
 import type { Channel } from '../shared/link/types.js';
 import type { Log } from '../shared/log/types.js';
 import type { ExitPolicy } from '../shared/netdoc/policy.js';
+import { endReasonOf, JoinedStream } from '../shared/onion/joined-stream.js';
 import type { IncomingStream } from '../shared/onion/types.js';
 import type { Clock, Random, ResolvedAddress, Resolver, Transport } from '../shared/runtime/types.js';
 import { addressOfReverseName, familyOf } from './addresses.js';
-import { ExitStream, endReasonOf } from './exit-stream.js';
 import type { Network } from './network.js';
 import { blurTtl, DEFAULT_TTL, isPlainName, type NameRules } from './resolve.js';
 
@@ -77,7 +77,7 @@ export class Exit {
   /** A client behind `from` asks for a connection. Never throws. */
   begin(stream: IncomingStream, from: Channel): void {
     this.openCount++;
-    const joined = new ExitStream(stream, this.env.clock, () => {
+    const joined = new JoinedStream(stream, this.env.clock, () => {
       this.openCount--;
     });
     this.connect(joined, stream.request, from).catch((error: unknown) => {
@@ -88,7 +88,7 @@ export class Exit {
     });
   }
 
-  private async connect(joined: ExitStream, request: Uint8Array, from: Channel): Promise<void> {
+  private async connect(joined: JoinedStream, request: Uint8Array, from: Channel): Promise<void> {
     const begin = this.parse(request);
     this.checkPeer(from);
     if (begin.flags & BeginFlag.IPV4_NOT_OK && !this.rules.ipv6) throw new Refusal(EndReason.EXITPOLICY);

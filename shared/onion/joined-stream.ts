@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { EndReason } from '../shared/cell/commands.js';
-import type { IncomingStream } from '../shared/onion/types.js';
-import type { Clock, Conn, Timer } from '../shared/runtime/types.js';
+import { EndReason } from '../cell/commands.js';
+import type { Clock, Conn, Timer } from '../runtime/types.js';
+import type { IncomingStream } from './types.js';
 
 /**
  * Milliseconds of silence from the client after the server's end of data. C tor's clients never answer our END: they
@@ -43,8 +43,8 @@ const reasons: Record<string, number> = {
 export const endReasonOf = (error: unknown): number =>
   reasons[(error as { code?: string } | undefined)?.code ?? ''] ?? EndReason.MISC;
 
-/** One joined stream. */
-export class ExitStream {
+/** One stream and its socket. */
+export class JoinedStream {
   private readonly stream: IncomingStream;
   private readonly clock: Clock;
   private readonly finished: () => void;
