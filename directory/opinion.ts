@@ -41,10 +41,10 @@ export interface OpinionInput {
   readonly sharedRandom: SharedRandomVote;
 }
 
-/** A signed vote and the microdescriptors it names. */
+/** A signed vote and the microdescriptors it names, by digest. */
 export interface Opinion {
   readonly text: string;
-  readonly microdescriptors: readonly string[];
+  readonly microdescriptors: ReadonlyMap<string, string>;
 }
 
 const NONE: ReadonlyMap<RelayId, number> = new Map();

@@ -8,7 +8,6 @@ import { parseProtocols } from '../shared/netdoc/protover.js';
 import type {
   AuthorityCertificate,
   AuthorityEntry,
-  Microdescriptor,
   RelayId,
   RouterStatus,
   ServerDescriptor,
@@ -66,7 +65,8 @@ export interface VoteInput {
 /** A vote, and the microdescriptors it names. */
 export interface MadeVote {
   readonly vote: VoteBody;
-  readonly microdescriptors: readonly string[];
+  /** Texts by digest. */
+  readonly microdescriptors: ReadonlyMap<string, string>;
 }
 
 const wholeSeconds = (ms: number): number => Math.floor(ms / 1000) * 1000;
@@ -94,25 +94,35 @@ const versionList = (options: VoteOptions, own: string | undefined): string[] =>
       )
     : [];
 
-/** The microdescriptor of each consensus method, by text; methods with the same text share its digest. */
-function microdescriptorsOf(descriptor: ServerDescriptor): {
-  digests: Map<number, Microdescriptor['digest']>;
-  texts: string[];
-} {
-  const digests = new Map<number, string>();
-  const texts = new Set<string>();
-  for (const method of CONSENSUS_METHODS) {
-    const text = makeMicrodescriptor(descriptor, method);
-    texts.add(text);
-    digests.set(method, microdescDigest(text));
-  }
-  return { digests, texts: [...texts] };
+/** A descriptor's microdescriptors: by consensus method their digests, by digest their texts. */
+interface MadeMicrodescriptors {
+  readonly digests: ReadonlyMap<number, string>;
+  readonly texts: ReadonlyMap<string, string>;
 }
 
-function entryOf(relay: RelayView, input: VoteInput, microdescs: Set<string>): RouterStatus {
+/** A descriptor is voted on many times and does not change. */
+const made = new WeakMap<ServerDescriptor, MadeMicrodescriptors>();
+
+function microdescriptorsOf(descriptor: ServerDescriptor): MadeMicrodescriptors {
+  const known = made.get(descriptor);
+  if (known) return known;
+  const digests = new Map<number, string>();
+  const texts = new Map<string, string>();
+  for (const method of CONSENSUS_METHODS) {
+    const text = makeMicrodescriptor(descriptor, method);
+    const digest = microdescDigest(text);
+    digests.set(method, digest);
+    texts.set(digest, text);
+  }
+  const result = { digests, texts };
+  made.set(descriptor, result);
+  return result;
+}
+
+function entryOf(relay: RelayView, input: VoteInput, microdescs: Map<string, string>): RouterStatus {
   const { descriptor } = relay;
   const { digests, texts } = microdescriptorsOf(descriptor);
-  for (const text of texts) microdescs.add(text);
+  for (const [digest, text] of texts) microdescs.set(digest, text);
   const measured = input.bandwidthFile ? relay.measured : undefined;
   return {
     nickname: descriptor.nickname,
@@ -149,7 +159,7 @@ function entryOf(relay: RelayView, input: VoteInput, microdescs: Set<string>): R
 export function makeVote(input: VoteInput): MadeVote {
   const { options, validAfter } = input;
   const interval = options.V3AuthVotingInterval;
-  const microdescs = new Set<string>();
+  const microdescs = new Map<string, string>();
   const cutoff = input.now - MAX_DESCRIPTOR_AGE;
   const routers = input.relays
     .filter((relay) => relay.descriptor.published >= cutoff)
@@ -183,5 +193,5 @@ export function makeVote(input: VoteInput): MadeVote {
     bandwidthFileDigest: input.bandwidthFile?.digest,
     routers,
   };
-  return { vote, microdescriptors: [...microdescs] };
+  return { vote, microdescriptors: microdescs };
 }

@@ -240,7 +240,8 @@ export class Voting {
       bandwidthFile: this.bandwidth?.file,
       sharedRandom: this.sharedRandom.vote(),
     });
-    for (const each of microdescriptors) this.cache.addMicrodesc(parseMicrodescriptor(each), now);
+    for (const [digest, each] of microdescriptors)
+      if (!this.cache.microdesc(digest)) this.cache.addMicrodesc(parseMicrodescriptor(each), now);
     return text;
   }
 
