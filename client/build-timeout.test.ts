@@ -1,4 +1,6 @@
 import test from 'ava';
+import fc from 'fast-check';
+import { DecodeError } from '../shared/bytes/errors.js';
 import {
   alphaOf,
   BuildTimes,
@@ -116,4 +118,18 @@ test('cbtdisabled learns nothing', (t) => {
 test('damaged histograms are refused by name', (t) => {
   for (const wrong of [null, {}, [1], [[5, 0]], [[5, 2000]], [[-5, 1]], [[5.5, 1]], [['5', 1]]])
     t.throws(() => buildTimesKind.check(wrong), { message: /build-times/ });
+});
+
+test('any value is a histogram, or a DecodeError', (t) => {
+  const bin = fc.tuple(fc.oneof(fc.integer(), fc.anything()), fc.oneof(fc.integer(), fc.anything()));
+  fc.assert(
+    fc.property(fc.oneof(fc.array(fc.oneof(bin, fc.anything())), fc.anything()), (value) => {
+      try {
+        buildTimesKind.check(value);
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+      }
+    }),
+  );
+  t.pass();
 });

@@ -12,17 +12,11 @@ import type { Clock, Random } from '../shared/runtime/types.js';
 import type { Options } from '../shared/torrc/options.js';
 import type { BuildTimes } from './build-timeout.js';
 import type { CircuitFactory } from './circuit-factory.js';
+import { firstHops } from './first-hops.js';
 import type { GuardManager, GuardTicket } from './guards.js';
 import { CircuitIsolation } from './isolation.js';
 import { hopOf, type Network } from './network.js';
-import {
-  choosePath,
-  chooseUnguardedFirst,
-  type GuardChooser,
-  type PathFailure,
-  type PathNeed,
-  type PathRules,
-} from './path.js';
+import { choosePath, type PathFailure, type PathNeed, type PathRules } from './path.js';
 import {
   bestFor,
   type CircuitNeed,
@@ -45,6 +39,8 @@ const PATIENCE = 4000;
 /** Failures in a row after which building slows down, and the longest pause. */
 const FREE_FAILURES = 5;
 const MAX_PAUSE = 5000;
+/** Milliseconds between warnings that no path can be made. */
+const COMPLAINT_INTERVAL = 60_000;
 
 /** What the manager works with. */
 export interface CircuitParts {
@@ -83,6 +79,8 @@ export class CircuitManager {
   private failures = 0;
   private notBefore = 0;
   private lastTest = 0;
+  private lastComplaint = Number.NEGATIVE_INFINITY;
+  private periodBegan = 0;
 
   constructor(parts: CircuitParts, watcher: CircuitWatcher) {
     this.parts = parts;
@@ -140,31 +138,23 @@ export class CircuitManager {
     const { network } = this;
     if (!network) return 'network';
     if (this.now < this.notBefore || this.building.length >= options.MaxClientCircuitsPending) return 'busy';
-    const chosen = choosePath(network, rules, need, random, this.guardChooser(network));
+    const chosen = choosePath(network, rules, need, random, firstHops(this.parts, network));
     if ('missing' in chosen) {
       log.info(`no ${chosen.missing} for a path`, { purpose: need.purpose.kind });
+      if (chosen.missing !== 'exit') this.complain(chosen.missing);
       return chosen.missing;
     }
     return this.start(chosen.path, need, chosen.guard);
   }
 
-  private guardChooser(network: Network): GuardChooser<GuardTicket | undefined> {
-    const { guards, options, rules, random, clock } = this.parts;
-    if (options.UseEntryGuards && guards.any)
-      return {
-        choose: (obeys) => {
-          const chosen = guards.choose('traffic', obeys, clock.now());
-          return chosen && { relay: chosen.relay, guard: chosen.ticket };
-        },
-        release: (ticket) => ticket && guards.release(ticket),
-      };
-    return {
-      choose: (obeys) => {
-        const relay = chooseUnguardedFirst(network, rules, random, obeys);
-        return relay && { relay, guard: undefined };
-      },
-      release() {},
-    };
+  /** Says, now and then, that the configuration or the network leaves no choice. */
+  private complain(missing: PathFailure['missing']): void {
+    if (this.now - this.lastComplaint < COMPLAINT_INTERVAL) return;
+    this.lastComplaint = this.now;
+    this.parts.log.warn(
+      `No relay can be the ${missing} of a circuit: too few are running, or EntryNodes, MiddleNodes, ExcludeNodes ` +
+        'and EnforceDistinctSubnets leave none.',
+    );
   }
 
   private start(path: PooledCircuit['path'], need: PathNeed, ticket: GuardTicket | undefined): PooledCircuit {
@@ -184,6 +174,7 @@ export class CircuitManager {
       isolation: new CircuitIsolation(),
       promised: new CircuitIsolation(),
       dirtySince: undefined,
+      keepAlive: false,
       retired: false,
       late: false,
       streams: new Set(),
@@ -298,6 +289,7 @@ export class CircuitManager {
     pooled.streams.add(stream);
     pooled.dirtySince ??= this.now;
     pooled.isolation.join(need.isolation);
+    if (need.isolation.keepAlive) pooled.keepAlive = true;
   }
 
   /** A stream on it is over. Those nobody reports are noticed by `tick`. */
@@ -318,6 +310,11 @@ export class CircuitManager {
 
   /** What is due: call it about once a second. */
   tick(): void {
+    // Failures are forgotten with each period (C tor: circuit_expire_old_circs_as_needed).
+    if (this.now - this.periodBegan >= this.parts.options.NewCircuitPeriod) {
+      this.periodBegan = this.now;
+      this.failures = 0;
+    }
     for (const circuit of [...this.circuits]) this.expire(circuit);
     this.upgrade();
     if (this.network) this.buildAhead();
@@ -331,6 +328,7 @@ export class CircuitManager {
       return;
     }
     for (const stream of pooled.streams) if (stream.closed) pooled.streams.delete(stream);
+    if (pooled.keepAlive && pooled.streams.size > 0) pooled.dirtySince = now;
     const worn = pooled.dirtySince !== undefined && now - pooled.dirtySince > options.MaxCircuitDirtiness;
     if (worn || (pooled.dirtySince === undefined && now > pooled.idleUntil)) this.retire(pooled);
     else if (pooled.ticket && guards.waitedTooLong(pooled.ticket, clock.now()))
@@ -356,16 +354,22 @@ export class CircuitManager {
   private buildAhead(): void {
     const { predictor, rules, buildTimes, options } = this.parts;
     const clean = [...this.circuits].filter(isClean);
-    const want = (need: PathNeed): void => {
+    const want = (need: PathNeed): LaunchFailure | undefined => {
       const ready = clean.filter((circuit) => suits(circuit, need.purpose, need.stable)).length;
       for (let i = ready; i < SPARE && clean.length < MAX_CLEAN; i++) {
         const started = this.launch(need);
-        if (typeof started === 'string') return;
+        if (typeof started === 'string') return started;
         clean.push(started);
       }
+      return undefined;
     };
-    for (const port of predictor.expected(this.now))
-      want({ purpose: { kind: 'exit', port, host: 'name' }, stable: rules.longLivedPorts.has(port) });
+    for (const port of predictor.expected(this.now)) {
+      const need: PathNeed = {
+        purpose: { kind: 'exit', port, host: 'name' },
+        stable: rules.longLivedPorts.has(port),
+      };
+      if (want(need) === 'exit') predictor.drop(port);
+    }
     if (predictor.expectsInternal(this.now)) want({ purpose: { kind: 'internal' }, stable: true });
     if (!buildTimes.enough && options.LearnCircuitBuildTimeout) this.testBuild(clean.length);
   }

@@ -1,4 +1,6 @@
 import test from 'ava';
+import fc from 'fast-check';
+import { DecodeError } from '../shared/bytes/errors.js';
 import { guardParams, retryDelay } from './guard-params.js';
 import { GuardManager, guardStateKind, type SavedGuards } from './guards.js';
 import type { Network, Relay } from './network.js';
@@ -255,4 +257,27 @@ test('damaged state is refused by name', (t) => {
     t.throws(check({ default: [good, { ...good, ...wrong }], restricted: [] }), {
       message: /guards\.default\[1\]/,
     });
+});
+
+test('any value is guards, or a DecodeError', (t) => {
+  const guard = fc.record(
+    {
+      id: fc.oneof(fc.constant(idOf(1)), fc.string()),
+      nickname: fc.anything(),
+      addedOn: fc.anything(),
+      listed: fc.anything(),
+    },
+    { requiredKeys: [] },
+  );
+  const saved = fc.record({ default: fc.array(fc.oneof(guard, fc.anything())), restricted: fc.anything() });
+  fc.assert(
+    fc.property(fc.oneof(saved, fc.anything()), (value) => {
+      try {
+        guardStateKind.check(value);
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+      }
+    }),
+  );
+  t.pass();
 });

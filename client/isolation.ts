@@ -28,6 +28,8 @@ export interface Isolation {
   readonly fields: IsolationFields;
   /** Fields in which this stream shares a circuit only with its like. */
   readonly by: ReadonlySet<IsolationField>;
+  /** Its circuit is not retired for its age while it has streams (KeepAliveIsolateSOCKSAuth). */
+  readonly keepAlive?: boolean;
 }
 
 const EVERY_FIELD: readonly IsolationField[] = [

@@ -45,8 +45,18 @@ const CLOCK_SKEW = 3_600_000;
 
 /** What may be put in from outside. */
 export interface ClientExtras {
-  /** Carries out requests for `.onion` names. */
-  readonly onion?: Requester;
+  /** Makes what carries out requests for `.onion` names. */
+  readonly onion?: (seam: ClientSeam) => Requester;
+}
+
+/** What onion services stand on. */
+export interface ClientSeam {
+  readonly env: Env;
+  readonly options: Options;
+  readonly circuits: CircuitManager;
+  readonly guards: GuardManager;
+  /** The network now in force. */
+  network(): Network | undefined;
 }
 
 /** Starts a client: opens its ports, loads its state, begins to bootstrap. Rejects when the configuration cannot be honoured or a port not be opened. */
@@ -133,7 +143,14 @@ class Client implements ClientNode {
       onMicrodescs: () => this.review(),
       onStep: (step) => this.bootstrap.directory(step),
     });
-    this.requester = dispatch(clock, this.streams, extras.onion);
+    const seam = {
+      env,
+      options,
+      circuits: this.circuitManager,
+      guards: this.guards,
+      network: () => this.network,
+    };
+    this.requester = dispatch(clock, this.streams, extras.onion?.(seam));
   }
 
   private makeChannels(
@@ -161,7 +178,7 @@ class Client implements ClientNode {
           }),
         },
         opened: (_channel, { skew }) => {
-          this.bootstrap.reached(this.network ? 'ap_handshake_done' : 'handshake_done');
+          this.bootstrap.reached(this.circuitManager.ready ? 'ap_handshake_done' : 'handshake_done');
           this.checkClock(skew);
         },
       },

@@ -32,6 +32,8 @@ export interface PooledCircuit {
   promised: CircuitIsolation;
   /** When its first stream came. */
   dirtySince: number | undefined;
+  /** Stays as good as new while it has streams (KeepAliveIsolateSOCKSAuth). */
+  keepAlive: boolean;
   /** Takes no new streams. */
   retired: boolean;
   /** Past its use timeout: it is measured, and used only if somebody still waits. */

@@ -29,6 +29,11 @@ export class Predictor {
     if (!oldest.done) this.ports.delete(oldest.value);
   }
 
+  /** No exit serves a port: nothing can be kept ready for it. */
+  drop(port: number): void {
+    this.ports.delete(port);
+  }
+
   /** A circuit that ends inside the network was asked for. */
   noteInternal(now: number): void {
     this.internalAt = now;

@@ -301,6 +301,17 @@ test('internal addresses are refused unless told otherwise', async (t) => {
   t.is(lax.asked.length, 1);
 });
 
+test('flags of the port line keep out what they say', async (t) => {
+  const refused = '0500' + '05020001000000000000';
+  const addresses = await setUp('9050 NoIPv4Traffic', 'WarnUnsafeSocks 0');
+  t.is((await addresses.app(BY_ADDRESS)).hex, refused);
+  const names = await setUp('9050 NoDNSRequest');
+  t.is((await names.app(concat(hex('05 01 00 05 f0 00 03 01'), bytesOf('x'), hex('0000')))).hex, refused);
+  const onion = await setUp('9050 OnionTrafficOnly');
+  t.is((await onion.app(SITE)).hex, refused);
+  t.deepEqual([...addresses.asked, ...names.asked, ...onion.asked], []);
+});
+
 test('SocksPolicy decides who may connect', async (t) => {
   const { app, asked } = await setUp('9050', 'SocksPolicy reject 127.0.0.0/8');
   t.true((await app(SITE)).closed);

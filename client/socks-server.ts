@@ -114,14 +114,24 @@ export class SocksServer implements AppPort {
       });
     if (host.kind === 'name' && host.text.endsWith('.exit'))
       throw new StreamError('not-allowed', 'the .exit notation is not supported');
+    this.checkFlags(request);
     if (host.kind !== 'name' && request.command === 'resolve') return this.answerAtOnce(host.text, app);
-    const family =
-      host.kind === 'ipv4' ? 'noipv4traffic' : host.kind === 'ipv6' ? 'noipv6traffic' : undefined;
-    if (family && this.flags.has(family)) throw new StreamError('not-allowed', `refused by ${family}`);
     const internal = host.kind !== 'name' && isInternal(host.text);
     if (internal && this.parts.options.ClientRejectInternalAddresses && request.command !== 'resolve-ptr')
       throw new StreamError('not-allowed', 'the destination is an internal address');
     return this.parts.requester.request(this.target(request), this.isolation(request, app.conn), app);
+  }
+
+  /** What the flags of the port line keep out. */
+  private checkFlags({ host, command }: ProxyRequest): void {
+    const refuse = (flag: string): void => {
+      if (this.flags.has(flag)) throw new StreamError('not-allowed', `the port does not take this (${flag})`);
+    };
+    const onion = host.kind === 'name' && /\.onion\.?$/.test(host.text);
+    if (host.kind === 'ipv4') refuse('noipv4traffic');
+    if (host.kind === 'ipv6') refuse('noipv6traffic');
+    if (command !== 'connect') refuse('nodnsrequest');
+    refuse(onion ? 'nooniontraffic' : 'oniontrafficonly');
   }
 
   /** RESOLVE of what is an address already. */
@@ -181,6 +191,7 @@ export class SocksServer implements AppPort {
         sessionGroup: this.sessionGroup,
       },
       by: this.by,
+      keepAlive: this.flags.has('keepaliveisolatesocksauth') && request.username + request.password !== '',
     };
   }
 

@@ -348,6 +348,34 @@ test('after MaxCircuitDirtiness a circuit takes no new streams, and closes with 
   t.not(first.closedWith, undefined);
 });
 
+test('KeepAliveIsolateSOCKSAuth keeps a circuit with streams as good as new', async (t) => {
+  const set = setUp(RELAYS, 'LearnCircuitBuildTimeout 0', 'MaxCircuitDirtiness 60 seconds');
+  const outcome = new Outcome();
+  set.streams.request(web(), { ...fieldsOf('a'), keepAlive: true }, outcome);
+  await set.world.advance(10);
+  const [first] = set.factory.builds as [FakeBuild];
+  await succeed(set, first);
+  first.last.stream.handlers.connected?.(undefined, 0);
+  for (let i = 0; i < 5; i++) {
+    await set.world.advance(30_000);
+    set.circuits.tick();
+  }
+  t.is(first.closedWith, undefined);
+  await ask(set, web(), 'a');
+  t.is(first.opened.length, 2);
+});
+
+test('a port that no exit serves is not expected any more', async (t) => {
+  const relays = RELAYS.map((sketch) =>
+    sketch.flags === EXIT ? { ...sketch, policy: 'accept 80' } : sketch,
+  );
+  const set = setUp(relays, 'LearnCircuitBuildTimeout 0');
+  set.circuits.tick();
+  set.circuits.tick();
+  t.is(set.log.lines.filter((line) => line.message.includes('no exit')).length, 1);
+  t.is(set.factory.builds.length, 2);
+});
+
 test('a build that takes too long is given up, and counted', async (t) => {
   const set = setUp(RELAYS, 'CircuitBuildTimeout 10 seconds', 'LearnCircuitBuildTimeout 0');
   await ask(set);
