@@ -117,6 +117,62 @@ const bandwidthRules: Rule[] = (
   }),
 ]);
 
+/** Least DoS period (C tor: DOS_CONN_CONNECT_DEFENSE_TIME_PERIOD_MIN). */
+const LEAST_DOS_PERIOD = 10 * second;
+/** Below this the heartbeat would fill the log (C tor: MIN_HEARTBEAT_PERIOD). */
+const LEAST_HEARTBEAT = 30 * minute;
+const MEGABYTE = 1024 ** 2;
+/** Least MaxMemInQueues that leaves room to work (C tor: 256 MB on a 64-bit machine). */
+const LEAST_MEMORY = 256 * MEGABYTE;
+
+const relayRules: Rule[] = [
+  error(['AssumeReachableIPv6', 'AssumeReachable'], ({ options }) => {
+    const odd = options.AssumeReachable && options.AssumeReachableIPv6 === false;
+    return odd && 'AssumeReachable 1 and AssumeReachableIPv6 0 contradict each other';
+  }),
+  error(['FamilyId'], ({ options }) => {
+    const bad = options.FamilyId.find((id) => id !== '*' && !/^ed25519:[A-Za-z0-9+/]{43}$/.test(id));
+    return bad !== undefined && `FamilyId "${bad}" is neither * nor ed25519: and 43 characters of base64`;
+  }),
+  error(['MyFamily'], ({ options }) => {
+    const bad = options.MyFamily.find(
+      (member) => !/^(\$?[0-9A-Fa-f]{40}([=~][A-Za-z0-9]{1,19})?|[A-Za-z0-9]{1,19})$/.test(member),
+    );
+    return bad !== undefined && `MyFamily: "${bad}" is not a fingerprint of 40 hex digits`;
+  }),
+  error(['DoSConnectionConnectDefenseTimePeriod'], ({ options }) => {
+    const period = options.DoSConnectionConnectDefenseTimePeriod;
+    return (
+      period > 0 &&
+      period < LEAST_DOS_PERIOD &&
+      'DoSConnectionConnectDefenseTimePeriod must be 10 seconds or more'
+    );
+  }),
+  error(['SigningKeyLifetime'], ({ options, role }) => {
+    const short = options.SigningKeyLifetime < 2 * day;
+    return role !== 'client' && short && 'SigningKeyLifetime must be 2 days or more';
+  }),
+  warning(['HeartbeatPeriod'], ({ options }) => {
+    const period = options.HeartbeatPeriod;
+    const short = period > 0 && period < LEAST_HEARTBEAT && !options.TestingTorNetwork;
+    return short && 'HeartbeatPeriod is very short: the log will be long';
+  }),
+  warning(['MaxMemInQueues'], (checked) => {
+    const bytes = checked.options.MaxMemInQueues;
+    const low = relays(checked) && bytes > 0 && bytes < LEAST_MEMORY && !checked.options.TestingTorNetwork;
+    return low && 'MaxMemInQueues below 256 MBytes makes a busy relay kill circuits it could have served';
+  }),
+  warning(['AccountingMax'], (checked) => {
+    const { AccountingMax, DirPort } = checked.options;
+    return (
+      checked.role === 'authority' &&
+      AccountingMax > 0 &&
+      DirPort.length > 0 &&
+      'an authority that hibernates does not vote: AccountingMax should be 0'
+    );
+  }),
+];
+
 /** Rules of the voting schedule, C tor's to the second, so that mixed authorities can follow one. */
 const scheduleRules: Rule[] = [
   error(['V3AuthVoteDelay', 'V3AuthDistDelay', 'V3AuthVotingInterval'], (checked) => {
@@ -189,4 +245,10 @@ const clientRules: Rule[] = (['SocksPort', 'HTTPTunnelPort'] as const).map((name
 );
 
 /** Every rule. */
-export const RULES: readonly Rule[] = [...roleRules, ...bandwidthRules, ...scheduleRules, ...clientRules];
+export const RULES: readonly Rule[] = [
+  ...roleRules,
+  ...bandwidthRules,
+  ...relayRules,
+  ...scheduleRules,
+  ...clientRules,
+];

@@ -35,6 +35,18 @@ export interface FallbackDirOption {
   readonly fingerprint: string;
 }
 
+/** When an accounting period begins: `month DAY HH:MM`, `week DAY HH:MM` (1 is Monday) or `day HH:MM`, in UTC. */
+export interface AccountingStartOption {
+  readonly unit: 'month' | 'week' | 'day';
+  /** 1 to 28 of the month, 1 to 7 of the week; 0 for `day`. */
+  readonly day: number;
+  readonly hour: number;
+  readonly minute: number;
+}
+
+/** What counts towards AccountingMax. */
+export type AccountingRuleOption = 'max' | 'sum' | 'in' | 'out';
+
 /** Every option, with C tor's names, in one flat record; durations in milliseconds, sizes in bytes. */
 export interface Options {
   // every role
@@ -49,6 +61,9 @@ export interface Options {
   Log: readonly string[];
   PidFile: string | undefined;
   MetricsPort: readonly PortOption[];
+  /** Rules as in ExitPolicy, without ports. */
+  MetricsPortPolicy: readonly string[];
+  HeartbeatPeriod: number;
   DisableNetwork: boolean;
   ClientUseIPv6: boolean;
   // relay
@@ -63,13 +78,22 @@ export interface Options {
   ExitPolicyRejectPrivate: boolean;
   IPv6Exit: boolean;
   MyFamily: readonly string[];
+  /** `ed25519:BASE64` or `*`. */
+  FamilyId: readonly string[];
+  FamilyKeyDirectory: string | undefined;
+  OfflineMasterKey: boolean;
+  SigningKeyLifetime: number;
   BandwidthRate: number;
   BandwidthBurst: number;
   RelayBandwidthRate: number;
   RelayBandwidthBurst: number;
   MaxAdvertisedBandwidth: number;
+  AccountingMax: number;
+  AccountingStart: AccountingStartOption;
+  AccountingRule: AccountingRuleOption;
   DirCache: boolean;
   AssumeReachable: boolean;
+  AssumeReachableIPv6: boolean | 'auto';
   PublishServerDescriptor: boolean;
   ServerDNSResolvConfFile: string | undefined;
   ServerDNSAllowNonRFC953Hostnames: boolean;
@@ -79,6 +103,24 @@ export interface Options {
   ShutdownWaitLength: number;
   NumCPUs: number;
   MaxMemInQueues: number;
+  // relay: defences against denial of service; 0 and `auto` are what the consensus says
+  DoSCircuitCreationEnabled: boolean | 'auto';
+  DoSCircuitCreationMinConnections: number;
+  DoSCircuitCreationRate: number;
+  DoSCircuitCreationBurst: number;
+  DoSCircuitCreationDefenseType: number;
+  DoSCircuitCreationDefenseTimePeriod: number;
+  DoSConnectionEnabled: boolean | 'auto';
+  DoSConnectionMaxConcurrentCount: number;
+  DoSConnectionDefenseType: number;
+  DoSConnectionConnectRate: number;
+  DoSConnectionConnectBurst: number;
+  DoSConnectionConnectDefenseTimePeriod: number;
+  DoSStreamCreationEnabled: boolean | 'auto';
+  DoSStreamCreationRate: number;
+  DoSStreamCreationBurst: number;
+  DoSStreamCreationDefenseType: number;
+  DoSRefuseSingleHopClientRendezvous: boolean | 'auto';
   // authority
   AuthoritativeDirectory: boolean;
   V3AuthoritativeDirectory: boolean;

@@ -97,11 +97,11 @@ test('lists add up within a file; a later layer replaces, adds, or forgets', (t)
 
 test('what was given, and what is worth a warning', (t) => {
   const loaded = load(
-    'Nickname a\nNickname b\nExitPolicy\nAvoidDiskWrites 1\nOptimisticData 1\nMyFamily $a, b,c',
+    'Nickname a\nNickname b\nExitPolicy\nAvoidDiskWrites 1\nOptimisticData 1\nMyFamily $AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA, b,c',
   );
   t.deepEqual([...loaded.given].sort(), ['MyFamily', 'Nickname']);
   t.is(loaded.options.Nickname, 'b');
-  t.deepEqual(loaded.options.MyFamily, ['$a', 'b', 'c']);
+  t.deepEqual(loaded.options.MyFamily, ['$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA', 'b', 'c']);
   t.deepEqual(loaded.warnings, [
     'torrc:2: Nickname is given twice; this one counts',
     'torrc:3: ExitPolicy has no value; ignored',

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { type Checked, RULES } from './checks.js';
+import { type Checked, RULES, type Rule } from './checks.js';
 import { COMMAND_LINE, type Place, placeText, TorrcError, type TorrcProblem, ValueError } from './errors.js';
 import { foreignOption } from './foreign.js';
 import { type Includer, moded, readLines, type TorrcFile, type TorrcLine } from './lines.js';
@@ -28,6 +28,8 @@ export interface Sources {
   readonly role?: Role;
   /** What `~/` in paths stands for. */
   readonly home?: string;
+  /** Rules that need what this module may not know, such as the syntax of policies. */
+  readonly rules?: readonly Rule[];
 }
 
 /** What a configuration says. */
@@ -172,8 +174,8 @@ function implyAuthority(values: Record<string, unknown>, given: ReadonlySet<stri
     if (!given.has(name)) values[name] = true;
 }
 
-function check(loading: Loading, checked: Checked): void {
-  for (const rule of RULES) {
+function check(loading: Loading, checked: Checked, more: readonly Rule[]): void {
+  for (const rule of [...RULES, ...more]) {
     if (rule.about.some((name) => loading.failed.has(name))) continue;
     const message = rule.check(checked);
     if (message === undefined) continue;
@@ -225,7 +227,7 @@ export function loadOptions(sources: Sources): Loaded {
   if (sources.home !== undefined) expandHome(values, sources.home);
   const options = values as unknown as Options;
 
-  check(loading, { options, given, role: sources.role });
+  check(loading, { options, given, role: sources.role }, sources.rules ?? []);
   if (loading.problems.length > 0) throw new TorrcError(inOrder(loading.problems));
   const warnings = inOrder(loading.warnings).map(({ at, message }) =>
     at ? `${placeText(at)}: ${message}` : message,

@@ -8,11 +8,13 @@ import {
   bool,
   directory,
   fallbacks,
+  lines,
   logs,
   nickname,
   oneLine,
   path,
   ports,
+  time,
   words,
 } from './kinds.js';
 import type { Options } from './options.js';
@@ -30,6 +32,8 @@ type NodeOptions =
   | 'Log'
   | 'PidFile'
   | 'MetricsPort'
+  | 'MetricsPortPolicy'
+  | 'HeartbeatPeriod'
   | 'DisableNetwork'
   | 'ClientUseIPv6';
 
@@ -92,10 +96,21 @@ export const nodeRows: Rows<NodeOptions & keyof Options> = {
     help: 'Write the process id here, and remove the file at a clean exit.',
   },
   MetricsPort: {
-    kind: ports([]),
+    kind: ports(['prometheus']),
     default: '0',
     roles: all,
-    help: 'Serve Prometheus metrics over HTTP here. Keep it on a private address.',
+    help: 'Serve Prometheus metrics, /healthz and /readyz over HTTP here. Keep it on a private address.',
+  },
+  MetricsPortPolicy: {
+    kind: lines('accept|reject ADDR[/MASK],…'),
+    roles: all,
+    help: 'Who may read MetricsPort; the first match decides, others are refused. Default: this machine only.',
+  },
+  HeartbeatPeriod: {
+    kind: time,
+    default: '6 hours',
+    roles: all,
+    help: 'How often to sum up in the log what the node has done. 0: never.',
   },
   DisableNetwork: {
     kind: bool,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { accountingRule, accountingStart } from './accounting.js';
 import { autoBool, bool, integer, itemLines, lines, path, ports, size, time, words } from './kinds.js';
 import type { Options } from './options.js';
 import type { Role, Rows } from './table-types.js';
@@ -17,13 +18,21 @@ type RelayOptions =
   | 'ExitPolicyRejectPrivate'
   | 'IPv6Exit'
   | 'MyFamily'
+  | 'FamilyId'
+  | 'FamilyKeyDirectory'
+  | 'OfflineMasterKey'
+  | 'SigningKeyLifetime'
   | 'BandwidthRate'
   | 'BandwidthBurst'
   | 'RelayBandwidthRate'
   | 'RelayBandwidthBurst'
   | 'MaxAdvertisedBandwidth'
+  | 'AccountingMax'
+  | 'AccountingStart'
+  | 'AccountingRule'
   | 'DirCache'
   | 'AssumeReachable'
+  | 'AssumeReachableIPv6'
   | 'PublishServerDescriptor'
   | 'ServerDNSResolvConfFile'
   | 'ServerDNSAllowNonRFC953Hostnames'
@@ -85,6 +94,28 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
     roles: relays,
     help: 'Other relays of the same operator; clients use one of a family per circuit. Every one lists the others.',
   },
+  FamilyId: {
+    kind: lines('ed25519:BASE64|*'),
+    roles: relays,
+    help: 'The family of this relay by its family key (see `cepa keygen family`). *: every key that is there.',
+  },
+  FamilyKeyDirectory: {
+    kind: path,
+    roles: relays,
+    help: 'Where secret family keys (*.secret_family_key) are. Default: keys/ in the DataDirectory.',
+  },
+  OfflineMasterKey: {
+    kind: bool,
+    default: '0',
+    roles: relays,
+    help: 'Never read or make the Ed25519 master key: it is kept elsewhere. See `cepa keygen relay`.',
+  },
+  SigningKeyLifetime: {
+    kind: time,
+    default: '30 days',
+    roles: relays,
+    help: 'How long a new Ed25519 signing key lasts.',
+  },
   BandwidthRate: {
     kind: size,
     default: '1 GB',
@@ -115,12 +146,36 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
     roles: relays,
     help: 'The most bandwidth the descriptor claims, to draw fewer clients.',
   },
+  AccountingMax: {
+    kind: size,
+    default: '0',
+    roles: relays,
+    help: 'The most to transfer in one accounting period; then sleep until the next. 0: no limit.',
+  },
+  AccountingStart: {
+    kind: accountingStart,
+    default: 'month 1 00:00',
+    roles: relays,
+    help: 'When an accounting period begins, in UTC. Week days count from 1, Monday.',
+  },
+  AccountingRule: {
+    kind: accountingRule,
+    default: 'max',
+    roles: relays,
+    help: 'What counts: the larger of both directions, their sum, or one of them.',
+  },
   DirCache: { kind: bool, default: '1', roles: relays, help: 'Keep and serve directory documents.' },
   AssumeReachable: {
     kind: bool,
     default: '0',
     roles: relays,
     help: 'Publish without testing the ORPort from outside first.',
+  },
+  AssumeReachableIPv6: {
+    kind: autoBool,
+    default: 'auto',
+    roles: relays,
+    help: 'The same for the IPv6 ORPort. auto: as AssumeReachable, or as the consensus says.',
   },
   PublishServerDescriptor: {
     kind: words(

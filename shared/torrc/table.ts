@@ -7,6 +7,7 @@
 import type { Options } from './options.js';
 import { authorityRows } from './table-authority.js';
 import { clientRows } from './table-client.js';
+import { dosRows } from './table-dos.js';
 import { nodeRows } from './table-node.js';
 import { relayRows } from './table-relay.js';
 import type { OptionRow, Role, Rows } from './table-types.js';
@@ -15,6 +16,7 @@ import type { OptionRow, Role, Rows } from './table-types.js';
 export const OPTION_TABLE: Rows<keyof Options> = {
   ...nodeRows,
   ...relayRows,
+  ...dosRows,
   ...authorityRows,
   ...clientRows,
 };

@@ -10,6 +10,7 @@ import { CepaError } from '../../shared/bytes/errors.js';
 import type { TorrcFile } from '../../shared/torrc/lines.js';
 import { type Loaded, loadOptions } from '../../shared/torrc/parse.js';
 import type { Role } from '../../shared/torrc/table-types.js';
+import { POLICY_RULES } from './policy-rules.js';
 
 /** Where a node's configuration comes from. */
 export interface ConfigSource {
@@ -45,6 +46,7 @@ export function loadConfig(source: ConfigSource): Loaded {
     include: includeFiles,
     role: source.role,
     home: homedir(),
+    rules: POLICY_RULES,
   });
 }
 
