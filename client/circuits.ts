@@ -61,6 +61,10 @@ export interface CircuitWatcher {
   changed(): void;
   /** A circuit stands. */
   built(circuit: PooledCircuit): void;
+  /** The first stream is opened on a circuit. */
+  used(circuit: PooledCircuit): void;
+  /** A circuit that stood is gone. */
+  gone(circuit: PooledCircuit): void;
   /** A first hop stands. */
   hop(): void;
 }
@@ -273,6 +277,7 @@ export class CircuitManager {
       reason: nameOf(DestroyReason, reason),
     });
     if (pooled.ticket) this.parts.guards.release(pooled.ticket);
+    if (pooled.circuit) this.watcher.gone(pooled);
     this.watcher.changed();
   }
 
@@ -280,15 +285,21 @@ export class CircuitManager {
   close(pooled: PooledCircuit, reason: number): void {
     if (!this.circuits.delete(pooled)) return;
     if (pooled.ticket && pooled.ticket.state !== 'complete') this.parts.guards.release(pooled.ticket);
-    if (pooled.circuit) pooled.circuit.close(reason);
-    else pooled.build.abort(reason);
+    if (!pooled.circuit) {
+      pooled.build.abort(reason);
+      return;
+    }
+    pooled.circuit.close(reason);
+    this.watcher.gone(pooled);
   }
 
   /** A stream was opened on it. */
   attach(pooled: PooledCircuit, need: CircuitNeed, stream: Stream): void {
     pooled.streams.add(stream);
-    pooled.dirtySince ??= this.now;
     pooled.isolation.join(need.isolation);
+    if (pooled.dirtySince !== undefined) return;
+    pooled.dirtySince = this.now;
+    this.watcher.used(pooled);
     if (need.isolation.keepAlive) pooled.keepAlive = true;
   }
 

@@ -30,6 +30,7 @@ import type { Isolation } from './isolation.js';
 import type { Network } from './network.js';
 import { originFactory } from './origin-factory.js';
 import { pathRulesOf } from './path.js';
+import type { PooledCircuit } from './pool.js';
 import { Predictor } from './predictor.js';
 import { dispatch, ownIsolation } from './requester.js';
 import { loadSaved, Saver } from './saved.js';
@@ -124,7 +125,12 @@ class Client implements ClientNode {
       {
         changed: () => this.streams.changed(),
         hop: () => this.bootstrap.reached('circuit_create'),
-        built: (circuit) => circuit.kind === 'exit' && this.bootstrap.reached('done'),
+        built: (circuit) => {
+          if (circuit.kind === 'exit') this.bootstrap.reached('done');
+          this.reportCircuit('built', circuit);
+        },
+        used: (circuit) => this.reportCircuit('used', circuit),
+        gone: (circuit) => this.reportCircuit('closed', circuit),
       },
     );
     this.sources = new DirSources({
@@ -303,6 +309,10 @@ class Client implements ClientNode {
     this.bootstrap.reached('enough_dirinfo');
     this.bootstrap.reached('ap_conn');
     circuitManager.tick();
+  }
+
+  private reportCircuit(state: 'built' | 'used' | 'closed', { id, kind, path }: PooledCircuit): void {
+    this.env.report?.({ type: 'circuit', id, state, kind, path: path.map((relay) => relay.id) });
   }
 
   // Requests

@@ -54,7 +54,7 @@ function setUp(relays = RELAYS, ...torrc: string[]) {
   );
   const circuits: CircuitManager = new CircuitManager(
     { ...common, factory, guards, buildTimes },
-    { changed: () => streams.changed(), built() {}, hop() {} },
+    { changed: () => streams.changed(), built() {}, used() {}, gone() {}, hop() {} },
   );
   circuits.setNetwork(network);
   return { world, clock, streams, circuits, factory, network, log, buildTimes };

@@ -26,6 +26,17 @@ export type NodeEvent =
   | { type: 'consensus'; validAfter: number; validUntil: number; relays: number }
   /** Client bootstrap, in Tor's percent and tags. */
   | { type: 'bootstrap'; percent: number; tag: string; summary: string }
+  /**
+   * Client: a circuit for streams stands, was taken for a first stream, or is gone. `path`: fingerprints, first hop
+   * first. Goes to whoever started the client, and into no log.
+   */
+  | {
+      type: 'circuit';
+      id: number;
+      state: 'built' | 'used' | 'closed';
+      kind: 'exit' | 'internal';
+      path: string[];
+    }
   /** The node stops. */
   | { type: 'stopping'; reason: string };
 
