@@ -11,6 +11,7 @@ const SECOND = 1000;
 const INTERVAL = 20 * SECOND;
 
 const PACE = [
+  'TestingTorNetwork 1',
   'V3AuthVotingInterval 20 seconds',
   'V3AuthVoteDelay 4 seconds',
   'V3AuthDistDelay 4 seconds',

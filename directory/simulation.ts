@@ -40,7 +40,7 @@ export class Network {
 
   constructor(seed: string, start: number, ...torrc: string[]) {
     this.world = new SimWorld(seed, start);
-    this.torrc = ['DataDirectory /nowhere', 'TestingTorNetwork 1', ...torrc];
+    this.torrc = ['DataDirectory /nowhere', ...torrc];
   }
 
   private site<Node>(name: string, n: number): Site<Node> {
