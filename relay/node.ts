@@ -17,6 +17,7 @@ import type { Timer } from '../shared/runtime/types.js';
 import type { Options } from '../shared/torrc/options.js';
 import { Authorities } from './authorities.js';
 import { BandwidthHistory } from './bandwidth.js';
+import { BandwidthLimiter, limitsOf } from './bandwidth-limit.js';
 import { loadBandwidth, saveBandwidth } from './bandwidth-state.js';
 import { buildOwnDocuments } from './descriptor.js';
 import { DirManager, PUBLIC_DIR_TIMES, TESTING_DIR_TIMES } from './dir-manager.js';
@@ -24,6 +25,7 @@ import { cacheDirServer } from './dir-server.js';
 import { Exit } from './exit.js';
 import { exitRulesOf } from './exit-rules.js';
 import { HsDirStore } from './hs-dir.js';
+import { LimitedTransport } from './limited-transport.js';
 import { linkLimits, linkPadding } from './link-config.js';
 import { MeteredTransport } from './metered-transport.js';
 import { Network } from './network.js';
@@ -106,6 +108,7 @@ class Relay implements RelayNode {
   private readonly started: number;
   private readonly network: Network;
   private readonly history: BandwidthHistory;
+  private readonly limiter: BandwidthLimiter;
   private readonly address: SelfAddress;
   private readonly circuits: CircuitSwitch;
   private readonly exit: Exit;
@@ -130,7 +133,9 @@ class Relay implements RelayNode {
     this.cache = extras.cache ?? new DirCache();
     this.network = new Network(this.cache);
     this.address = new SelfAddress(options, env.log, () => this.publisher.changed('the address changed'));
-    const metered = { ...env, transport: new MeteredTransport(env.transport, this.history) };
+    this.limiter = new BandwidthLimiter(env.clock, limitsOf(options));
+    const limited = new LimitedTransport(env.transport, this.limiter);
+    const metered = { ...env, transport: new MeteredTransport(limited, this.history) };
     const localHost = linkSource(options);
 
     this.exitRules = exitRulesOf(options, this.address, this.network);
