@@ -41,6 +41,8 @@ class Directory {
   certificates = CERTIFICATES;
   microdescs: string | undefined = MICRODESCS;
   readonly asked: string[] = [];
+  /** How often an authority or fallback was wanted. */
+  configured = 0;
   /** Throws instead of answering. */
   down = false;
 
@@ -70,7 +72,8 @@ async function setUp(at = freshUntil - 1000, options: { torrc?: string[]; store?
   let turn = 0;
   const sources = {
     setNetwork() {},
-    pick: (avoid: ReadonlySet<string>): DirSource | undefined => {
+    pick: (avoid: ReadonlySet<string>, configured: boolean): DirSource | undefined => {
+      if (configured) directory.configured++;
       const id = `source ${turn++ % 3}`;
       return avoid.has(id) ? undefined : ({ id, name: id, ticket: undefined } as unknown as DirSource);
     },
@@ -228,5 +231,15 @@ test('missing microdescriptors are asked for again', async (t) => {
   directory.microdescs = `nonsense\n${MICRODESCS}`;
   await world.advance(1500);
   t.deepEqual(networks[0]!.missing(), []);
+  manager.stop();
+});
+
+test('where guards have nothing newer, authorities are asked now and then', async (t) => {
+  const { world, manager, directory } = await setUp(freshUntil + 1000);
+  manager.start();
+  await world.advance(200);
+  t.is(directory.configured, 0);
+  await world.advance(20_000);
+  t.true(directory.configured > 0);
   manager.stop();
 });

@@ -34,6 +34,8 @@ const BATCH = 92;
 const PARALLEL = 4;
 /** Sources asked for a consensus at once when the first is slow. */
 const MAX_RACERS = 3;
+/** Every so many tries without news an authority or fallback is asked in place of a guard. */
+const STALE_TRIES = 4;
 
 /** Waits, milliseconds. */
 interface DirTimes {
@@ -86,6 +88,8 @@ export class DirManager {
   private network: Network | undefined;
   private stopped = false;
   private delay = 0;
+  /** Tries since the last news. */
+  private stale = 0;
   private fetchingMicrodescs = false;
   private microdescDelay = 0;
 
@@ -148,6 +152,7 @@ export class DirManager {
       (fresh) => {
         if (fresh) {
           this.delay = 0;
+          this.stale = 0;
           this.scheduleRefresh();
         } else this.retry();
       },
@@ -159,6 +164,7 @@ export class DirManager {
   }
 
   private retry(): void {
+    this.stale++;
     const { retry, longest, longestBare } = this.times;
     this.delay = nextDelay(this.delay, retry, this.network ? longest : longestBare, this.env.random);
     this.later(this.delay, () => this.refresh());
@@ -228,7 +234,9 @@ export class DirManager {
       const next = (last?: Error): void => {
         timer?.cancel();
         if (over) return;
-        const source = asked.size < MAX_RACERS ? sources.pick(asked, asked.size > 1) : undefined;
+        // Guards that lag behind, or withhold what is new, are passed by now and then.
+        const configured = asked.size > 1 || this.stale % STALE_TRIES === STALE_TRIES - 1;
+        const source = asked.size < MAX_RACERS ? sources.pick(asked, configured) : undefined;
         if (!source) {
           if (running === 0) finish(() => reject(last ?? new DirSourceError('no directory can be asked')));
           return;

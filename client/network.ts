@@ -47,6 +47,7 @@ export class Network {
   private readonly lists = new Map<Position, WeightedList<Relay>>();
   /** Grows whenever a microdescriptor is added, so that what was derived can be derived again. */
   version = 0;
+  private known: { version: number; fraction: number; internalOnly: boolean } | undefined;
 
   constructor(consensus: Consensus, microdescs: (digest: string) => Microdescriptor | undefined) {
     this.consensus = consensus;
@@ -104,6 +105,12 @@ export class Network {
    * `compute_frac_paths_available`). `internalOnly` is set when the consensus has no exits.
    */
   knownPaths(): { fraction: number; internalOnly: boolean } {
+    if (this.known?.version !== this.version) this.known = { version: this.version, ...this.countPaths() };
+    const { fraction, internalOnly } = this.known;
+    return { fraction, internalOnly };
+  }
+
+  private countPaths(): { fraction: number; internalOnly: boolean } {
     const usable = this.relays.filter(({ status: { flags } }) => flags.has('Running') && flags.has('Valid'));
     const guards = usable.filter(({ status: { flags } }) => flags.has('Guard'));
     const exits = usable.filter(({ status: { flags } }) => flags.has('Exit') && !flags.has('BadExit'));
