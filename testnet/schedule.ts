@@ -12,7 +12,7 @@ import type { VotingTimes } from './torrc-of.js';
 const PROBE = fileURLToPath(new URL('./process/probe.js', import.meta.url));
 
 /** What a node takes to make keys, publish and be tested, as a share of what it takes to load. */
-const WORK_AFTER_LOAD = 1.5;
+const WORK_AFTER_LOAD = 1.2;
 /** Seconds a network takes however fast the machine is: retries, and tests of reachability. */
 const LEAST_START = 3.5;
 

@@ -1,0 +1,29 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { runKeygenAuthority } from './keygen.js';
+
+test('keygen authority: keys, a certificate, and the words for the DirAuthority line; never twice', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'cepa-keygen-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const lines: string[] = [];
+  const command = { dir: directory, months: 6, renew: false, address: '198.51.100.1:9030' };
+  t.is(await runKeygenAuthority(command, (line) => lines.push(line)), 0);
+  const ident = /v3ident=([0-9A-F]{40})$/.exec(lines.at(-1) ?? '')?.[1];
+  t.truthy(ident, lines.join('\n'));
+  t.is(statSync(join(directory, 'keys/authority_identity_key')).mode & 0o777, 0o600);
+
+  await t.throwsAsync(
+    runKeygenAuthority(command, () => {}),
+    { message: /is there already/ },
+  );
+  const renewed: string[] = [];
+  t.is(await runKeygenAuthority({ ...command, renew: true }, (line) => renewed.push(line)), 0);
+  t.true(renewed.at(-1)?.endsWith(`v3ident=${ident}`), 'the identity stays');
+
+  await t.throwsAsync(
+    runKeygenAuthority({ ...command, address: 'nowhere' }, () => {}),
+    { message: /host:port/ },
+  );
+});
