@@ -6,6 +6,7 @@ import { Reader } from '../bytes/reader.js';
 import { fromHex, toHex } from '../bytes/text.js';
 import type { Clock } from '../runtime/types.js';
 import { testRandom } from '../testing/random.js';
+import { testTlsIdentity } from '../testing/tls-identity.js';
 import { vectors } from '../testing/vectors.js';
 import { CertKeyType, CertType, checkEd25519Cert, parseEd25519Cert } from './certs.js';
 import { checkRsaEdCrossCert } from './crosscert.js';
@@ -16,15 +17,22 @@ const DAY = 86_400_000;
 const NOW = Date.UTC(2031, 4, 17, 13, 7);
 const clockAt = (now: number) => ({ now: () => now }) as Clock;
 
-test('TLS identity: P-256, self-signed in fact, in its dates for at least a day', async (t) => {
+const shortKey = () => generateRsa(1024);
+
+test('TLS identity: a key of 2048 bits', async (t) => {
+  const { certPem } = await makeTlsIdentity(testRandom('long'), clockAt(NOW));
+  t.is(new X509Certificate(certPem).publicKey.asymmetricKeyDetails!.modulusLength, 2048);
+});
+
+test('TLS identity: RSA, self-signed in fact, in its dates for at least a day', async (t) => {
   for (let i = 0; i < 20; i++) {
     const random = testRandom(`tls ${i}`);
-    const { certDer, certPem, keyPem } = await makeTlsIdentity(random, clockAt(NOW));
+    const { certDer, certPem, keyPem } = await makeTlsIdentity(random, clockAt(NOW), shortKey);
     const cert = new X509Certificate(certPem);
     t.deepEqual(new Uint8Array(cert.raw), new Uint8Array(certDer));
     t.true(cert.verify(cert.publicKey));
     t.true(cert.checkPrivateKey(createPrivateKey(keyPem)));
-    t.is(cert.publicKey.asymmetricKeyDetails!.namedCurve, 'prime256v1');
+    t.is(cert.publicKey.asymmetricKeyType, 'rsa');
     t.regex(cert.subject, /^CN=www\.[a-z2-7]{8,20}\.net$/);
     t.regex(cert.issuer, /^CN=www\.[a-z2-7]{8,20}\.com$/);
     t.true(Date.parse(cert.validFrom) <= NOW - DAY);
@@ -35,7 +43,7 @@ test('TLS identity: P-256, self-signed in fact, in its dates for at least a day'
 });
 
 test('dates after 2049 are GeneralizedTime', async (t) => {
-  const { certPem } = await makeTlsIdentity(testRandom('late'), clockAt(Date.UTC(2060, 0, 1)));
+  const { certPem } = await makeTlsIdentity(testRandom('late'), clockAt(Date.UTC(2060, 0, 1)), shortKey);
   t.true(new X509Certificate(certPem).validTo.endsWith('GMT'));
   t.true(Date.parse(new X509Certificate(certPem).validTo) > Date.UTC(2060, 0, 1));
 });
@@ -60,8 +68,7 @@ test('refused: other bits, another signer, a key that is not RSA, bytes behind',
   const forged = { ...rsa, keyObject: big.keyObject };
   const notOwn = await makeRsaIdCert(forged, testRandom('forged'), clockAt(NOW));
   t.throws(() => checkRsaIdCert(notOwn, NOW), { message: /not signed by its own key/ });
-  const { certDer } = await makeTlsIdentity(testRandom('ec'), clockAt(NOW));
-  t.throws(() => rsaKeyOfX509(certDer), { instanceOf: DecodeError, message: /not RSA/ });
+  t.throws(() => rsaKeyOfX509(testTlsIdentity.certDer), { instanceOf: DecodeError, message: /not RSA/ });
   const der = await makeRsaIdCert(rsa, testRandom('id'), clockAt(NOW));
   t.throws(() => rsaKeyOfX509(Buffer.concat([der, Buffer.of(0)])), { instanceOf: DecodeError });
   t.throws(() => rsaKeyOfX509(new Uint8Array(5000)), { message: /too many/ });

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { createPublicKey, generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
+import { createPublicKey, type KeyObject, sign, X509Certificate } from 'node:crypto';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import {
   AlgorithmIdentifier,
@@ -23,7 +23,7 @@ import {
 import { DecodeError, ProtocolError } from '../bytes/errors.js';
 import { toBase32 } from '../bytes/text.js';
 import type { Clock, Random, TlsIdentity } from '../runtime/types.js';
-import { RELAY_RSA_BITS, type RsaKey, type RsaPublicKey, rsaPublic } from './rsa.js';
+import { generateRsa, RELAY_RSA_BITS, type RsaKey, type RsaPublicKey, rsaPublic } from './rsa.js';
 
 const DAY = 86_400_000;
 /** How long the RSA identity certificate lasts, as C tor's. */
@@ -35,7 +35,6 @@ const FUTURE_SLOP = 30 * DAY;
 const MAX_X509 = 4096;
 
 const COMMON_NAME = '2.5.4.3';
-const ECDSA_SHA256 = new AlgorithmIdentifier({ algorithm: '1.2.840.10045.4.3.2' });
 const RSA_SHA256 = new AlgorithmIdentifier({ algorithm: '1.2.840.113549.1.1.11', parameters: null });
 
 interface CertInput {
@@ -45,7 +44,6 @@ interface CertInput {
   readonly notBefore: number;
   readonly notAfter: number;
   readonly publicKey: KeyObject;
-  readonly algorithm: AlgorithmIdentifier;
   readonly signer: KeyObject;
 }
 
@@ -65,7 +63,7 @@ function makeX509(input: CertInput): Uint8Array {
   const tbsCertificate = new TBSCertificate({
     version: Version.v3,
     serialNumber: ownBuffer(input.serial),
-    signature: input.algorithm,
+    signature: RSA_SHA256,
     issuer: nameOf(input.issuer),
     validity: new Validity({ notBefore: new Date(input.notBefore), notAfter: new Date(input.notAfter) }),
     subject: nameOf(input.subject),
@@ -74,7 +72,7 @@ function makeX509(input: CertInput): Uint8Array {
   const signature = sign('sha256', new Uint8Array(AsnConvert.serialize(tbsCertificate)), input.signer);
   const certificate = new Certificate({
     tbsCertificate,
-    signatureAlgorithm: input.algorithm,
+    signatureAlgorithm: RSA_SHA256,
     signatureValue: ownBuffer(signature),
   });
   return new Uint8Array(AsnConvert.serialize(certificate));
@@ -100,25 +98,38 @@ function validity(random: Random, now: number, lifetime: number) {
   return { notBefore, notAfter: notBefore + lifetime - 1000 };
 }
 
-/** A fresh P-256 key and a certificate for it, for TLS servers. Valid for at least a day from now. */
-export async function makeTlsIdentity(random: Random, clock: Clock): Promise<TlsIdentity> {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+/** Bits of the key TLS shows, as C tor's (RSA_LINK_KEY_BITS). */
+const LINK_RSA_BITS = 2048;
+
+/**
+ * A fresh RSA key and a certificate for it, for TLS servers. Valid for at least a day from now. Any other kind of key
+ * would do for a link, but C tor looks for an RSA key in what TLS shows, and warns of OpenSSL errors when there is none
+ * [tor_x509_cert_new, check_no_tls_errors].
+ */
+export async function makeTlsIdentity(
+  random: Random,
+  clock: Clock,
+  makeRsa: (bits: number) => Promise<RsaKey> = generateRsa,
+): Promise<TlsIdentity> {
+  const key = await makeRsa(LINK_RSA_BITS);
   const lifetime = (60 + random.below(305)) * DAY;
   const certDer = makeX509({
     subject: hostName(random, 'net'),
     issuer: hostName(random, 'com'),
     serial: serialNumber(random),
     ...validity(random, clock.now(), lifetime),
-    publicKey,
-    algorithm: ECDSA_SHA256,
-    signer: privateKey,
+    publicKey: publicKeyOf(key),
+    signer: key.keyObject,
   });
   return {
     certDer,
     certPem: pemOf('CERTIFICATE', certDer),
-    keyPem: privateKey.export({ format: 'pem', type: 'pkcs8' }) as string,
+    keyPem: key.keyObject.export({ format: 'pem', type: 'pkcs8' }) as string,
   };
 }
+
+const publicKeyOf = ({ publicDer }: RsaKey): KeyObject =>
+  createPublicKey({ key: Buffer.from(publicDer), format: 'der', type: 'pkcs1' });
 
 function pemOf(label: string, der: Uint8Array): string {
   const lines =
@@ -136,8 +147,7 @@ export async function makeRsaIdCert(rsa: RsaKey, random: Random, clock: Clock): 
     issuer: name,
     serial: serialNumber(random),
     ...validity(random, clock.now(), ID_CERT_LIFETIME),
-    publicKey: createPublicKey({ key: Buffer.from(rsa.publicDer), format: 'der', type: 'pkcs1' }),
-    algorithm: RSA_SHA256,
+    publicKey: publicKeyOf(rsa),
     signer: rsa.keyObject,
   });
 }

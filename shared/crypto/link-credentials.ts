@@ -11,7 +11,7 @@ import { makeRsaEdCrossCert } from './crosscert.js';
 import { sha256 } from './digest.js';
 import { type Ed25519Signer, generateEd25519 } from './ed25519.js';
 import { makeRsaIdCert, makeTlsIdentity } from './link-cert.js';
-import type { RsaKey } from './rsa.js';
+import { generateRsa, type RsaKey } from './rsa.js';
 
 const HOUR = 3_600_000;
 /** How long the link and authentication certificates last (C tor: TestingLinkCertLifetime, 2 days). */
@@ -51,14 +51,15 @@ export interface LinkOwner {
   readonly signing: { readonly signer: Ed25519Signer; readonly cert: Uint8Array };
 }
 
-/** Makes fresh link keys. */
+/** Makes fresh link keys; `makeRsa` is asked for the key of the TLS certificate. */
 export async function makeLinkCredentials(
   owner: LinkOwner,
   env: { random: Random; clock: Clock },
+  makeRsa: (bits: number) => Promise<RsaKey> = generateRsa,
 ): Promise<LinkCredentials> {
   const { rsa, ed25519Id, signing } = owner;
   const now = env.clock.now();
-  const tls = await makeTlsIdentity(env.random, env.clock);
+  const tls = await makeTlsIdentity(env.random, env.clock, makeRsa);
   const rsaIdCertDer = await makeRsaIdCert(rsa, env.random, env.clock);
   const auth = generateEd25519(env.random);
   const certified = { expires: now + LINK_CERT_LIFETIME, signer: signing.signer, includeSigner: false };

@@ -71,19 +71,23 @@ export async function loadOrCreateRelayKeys(
     ...identityOptions,
   });
   const onion = await OnionKeyRing.load(store, env, makeRsa);
-  const keys = new StoredRelayKeys(rsa, identity, onion, env);
+  const keys = new StoredRelayKeys(rsa, identity, onion, { ...env, makeRsa });
   await keys.renewLink();
   return keys;
+}
+
+interface LinkKeyEnv extends KeyEnv {
+  readonly makeRsa: (bits: number) => Promise<RsaKey>;
 }
 
 class StoredRelayKeys implements RelayKeys {
   readonly rsa: RsaKey;
   private readonly identity: Ed25519Identity;
   private readonly onion: OnionKeyRing;
-  private readonly env: KeyEnv;
+  private readonly env: LinkKeyEnv;
   private credentials: LinkCredentials | undefined;
 
-  constructor(rsa: RsaKey, identity: Ed25519Identity, onion: OnionKeyRing, env: KeyEnv) {
+  constructor(rsa: RsaKey, identity: Ed25519Identity, onion: OnionKeyRing, env: LinkKeyEnv) {
     this.rsa = rsa;
     this.identity = identity;
     this.onion = onion;
@@ -117,6 +121,7 @@ class StoredRelayKeys implements RelayKeys {
     this.credentials = await makeLinkCredentials(
       { rsa: this.rsa, ed25519Id: this.ed25519Id, signing: this.signing },
       this.env,
+      this.env.makeRsa,
     );
   }
 
