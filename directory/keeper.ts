@@ -30,26 +30,23 @@ export class Keeper<Kind extends string> {
   /** Something of this kind is new: save it soon. */
   soon(...kinds: Kind[]): void {
     for (const kind of kinds) this.changed.add(kind);
-    this.timer ??= this.clock.setTimer(this.delay, () => void this.flush());
+    this.timer ??= this.clock.setTimer(this.delay, () => this.flush());
   }
 
-  /** Saves these, and all that was waiting, now. */
+  /** Saves these now; the others wait their time. */
   now(...kinds: Kind[]): Promise<void> {
-    for (const kind of kinds) this.changed.add(kind);
-    return this.flush();
-  }
-
-  private flush(): Promise<void> {
-    this.timer?.cancel();
-    this.timer = undefined;
-    this.writing = this.clock.hold(this.writing.then(() => this.write()));
+    this.writing = this.clock.hold(this.writing.then(() => this.write(kinds)));
     return this.writing;
   }
 
-  private async write(): Promise<void> {
-    const kinds = [...this.changed];
-    this.changed.clear();
+  private flush(): void {
+    this.timer = undefined;
+    void this.now(...this.changed);
+  }
+
+  private async write(kinds: readonly Kind[]): Promise<void> {
     for (const kind of kinds) {
+      this.changed.delete(kind);
       try {
         await this.saves[kind]();
       } catch (error) {

@@ -42,15 +42,18 @@ export class Prober {
   private readonly waiting = new Map<RelayId, Test>();
   private readonly running = new Set<RelayId>();
   private timer: Timer | undefined;
+  private started = false;
   private stopped = false;
 
   constructor(config: ProberConfig) {
     this.config = config;
   }
 
-  /** Begins with the slot of this moment. */
+  /** Begins with what came before, and the slot of this moment. */
   start(): void {
+    this.started = true;
     this.runSlot();
+    this.startWaiting();
   }
 
   stop(): void {
@@ -79,6 +82,8 @@ export class Prober {
   }
 
   private startWaiting(): void {
+    // Uploads come as soon as the ports are open, before there is anything to test with.
+    if (!this.started) return;
     for (const [id, test] of this.waiting) {
       if (this.running.size >= MAX_AT_ONCE) return;
       if (this.running.has(id)) continue;
