@@ -48,6 +48,8 @@ export interface Env {
   readonly resolver: Resolver;
   readonly log: Log;
   readonly store: Store;
+  /** A store for a directory that is not under this node's own, e.g. HiddenServiceDir. */
+  readonly storeAt?: (directory: string) => Store;
   /** Where events go; nowhere when absent. */
   readonly report?: (event: NodeEvent) => void;
 }

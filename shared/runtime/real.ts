@@ -164,12 +164,7 @@ class TlsSocketConn extends SocketConn implements TlsConn {
 const codedError = (code: string, message: string) => Object.assign(new Error(message), { code });
 
 /** Waits for a socket's `ready` event, or fails with its error or ETIMEDOUT. */
-function settled<S extends net.Socket>(
-  socket: S,
-  ready: string,
-  to: NetAddress,
-  timeout: number,
-): Promise<S> {
+function settled<S extends net.Socket>(socket: S, ready: string, to: string, timeout: number): Promise<S> {
   return new Promise((resolve, reject) => {
     const done = (act: () => void) => {
       clearTimeout(timer);
@@ -185,9 +180,9 @@ function settled<S extends net.Socket>(
         socket.destroy();
         reject(error);
       });
-    const closed = () => failed(codedError('ECONNRESET', `${to.host}:${to.port} closed the connection`));
+    const closed = () => failed(codedError('ECONNRESET', `${to} closed the connection`));
     const timer = setTimeout(
-      () => failed(codedError('ETIMEDOUT', `no answer from ${to.host}:${to.port} within ${timeout} ms`)),
+      () => failed(codedError('ETIMEDOUT', `no answer from ${to} within ${timeout} ms`)),
       timeout,
     );
     socket.on('error', failed);
@@ -205,9 +200,21 @@ const connectOptions = (to: NetAddress, options?: DialOptions) => ({
   highWaterMark: WRITE_HIGH_WATER,
 });
 
+const textOf = ({ host, port }: NetAddress) => `${host}:${port}`;
+
+async function dialUnix(path: string, options?: Pick<DialOptions, 'timeout'>): Promise<Conn> {
+  const socket = net.connect({
+    path,
+    allowHalfOpen: true,
+    highWaterMark: WRITE_HIGH_WATER,
+  } as net.IpcNetConnectOpts);
+  await settled(socket, 'connect', path, options?.timeout ?? DEFAULT_DIAL_TIMEOUT);
+  return new SocketConn(socket);
+}
+
 async function dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn> {
   const socket = net.connect(connectOptions(to, options));
-  await settled(socket, 'connect', to, options?.timeout ?? DEFAULT_DIAL_TIMEOUT);
+  await settled(socket, 'connect', textOf(to), options?.timeout ?? DEFAULT_DIAL_TIMEOUT);
   return new SocketConn(socket, to);
 }
 
@@ -220,7 +227,7 @@ async function dialTls(to: NetAddress, options?: DialOptions): Promise<TlsConn> 
     ciphers: CIPHERS,
   } as tls.ConnectionOptions);
   socket.setNoDelay(true);
-  await settled(socket, 'secureConnect', to, options?.timeout ?? DEFAULT_DIAL_TIMEOUT);
+  await settled(socket, 'secureConnect', textOf(to), options?.timeout ?? DEFAULT_DIAL_TIMEOUT);
   return new TlsSocketConn(socket, undefined, to);
 }
 
@@ -277,7 +284,7 @@ function listenTls(
       allowHalfOpen: true,
     } as tls.TLSSocketOptions);
     const remote = addressOf(raw.remoteAddress, raw.remotePort);
-    settled(socket, 'secure', remote, TLS_HANDSHAKE_TIMEOUT).then(
+    settled(socket, 'secure', textOf(remote), TLS_HANDSHAKE_TIMEOUT).then(
       () => accept(new TlsSocketConn(socket, wanted.certDer, remote)),
       () => raw.destroy(),
     );
@@ -286,4 +293,11 @@ function listenTls(
 }
 
 /** TCP and TLS through the operating system. */
-export const realTransport = (): Transport => ({ native: true, dialTcp, dialTls, listenTcp, listenTls });
+export const realTransport = (): Transport => ({
+  native: true,
+  dialTcp,
+  dialUnix,
+  dialTls,
+  listenTcp,
+  listenTls,
+});

@@ -1,3 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { testTlsIdentity } from '../testing/tls-identity.js';
 import { realTransport } from './real.js';
@@ -216,4 +220,32 @@ test('the same seed gives the same run', async (t) => {
   };
   t.is(await run('a'), await run('a'));
   t.not(await run('a'), await run('b'));
+});
+
+test('a unix socket carries bytes both ways', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'cepa-unix-'));
+  const path = join(directory, 'socket');
+  const server = createServer((socket) => socket.pipe(socket));
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  try {
+    const conn = await realTransport().dialUnix!(path);
+    const read = new Promise<string>((resolve) => {
+      let text = '';
+      conn.start({
+        data: (chunk) => {
+          text += chunk.toString();
+        },
+        end: () => resolve(text),
+        drain() {},
+        close() {},
+      });
+    });
+    conn.write(Buffer.from('there and back'));
+    conn.end();
+    t.is(await read, 'there and back');
+    await t.throwsAsync(realTransport().dialUnix!(join(directory, 'nobody')), { code: 'ENOENT' });
+  } finally {
+    server.close();
+    await rm(directory, { recursive: true });
+  }
 });

@@ -109,6 +109,8 @@ export interface Transport {
   /** Whether these are the operating system's sockets, so that a library may listen by itself. */
   readonly native: boolean;
   dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn>;
+  /** A local socket by its path; absent where there are none. */
+  dialUnix?(path: string, options?: Pick<DialOptions, 'timeout'>): Promise<Conn>;
   dialTls(to: NetAddress, options?: DialOptions): Promise<TlsConn>;
   listenTcp(at: NetAddress, accept: (conn: Conn) => void): Promise<Listener>;
   /** `identity` is asked for at each handshake, so that a rotated link certificate is picked up. */

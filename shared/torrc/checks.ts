@@ -244,6 +244,36 @@ const clientRules: Rule[] = (['SocksPort', 'HTTPTunnelPort'] as const).map((name
   }),
 );
 
+/** C tor: config_validate_service, hs_config_service_all. */
+const serviceRules: Rule[] = [
+  error(
+    ['HiddenServiceDir'],
+    ({ options }) =>
+      options.HiddenServiceDir[0]?.directory === '' &&
+      'lines of an onion service come before its HiddenServiceDir',
+  ),
+  error(['HiddenServiceDir'], ({ options }) => {
+    const bare = options.HiddenServiceDir.find(
+      ({ directory, ports }) => directory !== '' && ports.length === 0,
+    );
+    return bare && `the onion service in ${bare.directory} has no HiddenServicePort`;
+  }),
+  error(['HiddenServiceDir'], ({ options }) => {
+    const all = options.HiddenServiceDir.map(({ directory }) => directory);
+    const twice = all.find((directory, i) => all.indexOf(directory) < i);
+    return twice !== undefined && `two onion services are in ${twice}`;
+  }),
+  error(['HiddenServiceDir'], ({ options }) => {
+    const wrong = options.HiddenServiceDir.find(
+      ({ introDosRate = 25, introDosBurst = 200 }) => introDosBurst < introDosRate,
+    );
+    return (
+      wrong &&
+      `HiddenServiceEnableIntroDoSBurstPerSec must be at least HiddenServiceEnableIntroDoSRatePerSec (${wrong.directory})`
+    );
+  }),
+];
+
 /** Every rule. */
 export const RULES: readonly Rule[] = [
   ...roleRules,
@@ -251,4 +281,5 @@ export const RULES: readonly Rule[] = [
   ...relayRules,
   ...scheduleRules,
   ...clientRules,
+  ...serviceRules,
 ];

@@ -47,6 +47,25 @@ export interface AccountingStartOption {
 /** What counts towards AccountingMax. */
 export type AccountingRuleOption = 'max' | 'sum' | 'in' | 'out';
 
+/** A port of an onion service, and where its streams go. */
+export interface HiddenServicePortOption {
+  readonly virtualPort: number;
+  readonly target: { readonly host: string; readonly port: number } | { readonly unix: string };
+}
+
+/** An onion service: `HiddenServiceDir` and the lines behind it. What is not given is undefined. */
+export interface HiddenServiceOption {
+  readonly directory: string;
+  readonly ports: readonly HiddenServicePortOption[];
+  readonly maxStreams?: number;
+  readonly maxStreamsCloseCircuit?: boolean;
+  readonly introPoints?: number;
+  readonly introDos?: boolean;
+  readonly introDosRate?: number;
+  readonly introDosBurst?: number;
+  readonly allowUnknownPorts?: boolean;
+}
+
 /** Every option, with C tor's names, in one flat record; durations in milliseconds, sizes in bytes. */
 export interface Options {
   // every role
@@ -182,4 +201,17 @@ export interface Options {
   MaxClientCircuitsPending: number;
   LongLivedPorts: readonly number[];
   ClientOnly: boolean;
+  // onion services
+  HiddenServiceDir: readonly HiddenServiceOption[];
+  // Their values are in HiddenServiceDir.
+  HiddenServicePort: undefined;
+  HiddenServiceVersion: undefined;
+  HiddenServiceMaxStreams: undefined;
+  HiddenServiceMaxStreamsCloseCircuit: undefined;
+  HiddenServiceNumIntroductionPoints: undefined;
+  HiddenServiceEnableIntroDoSDefense: undefined;
+  HiddenServiceEnableIntroDoSRatePerSec: undefined;
+  HiddenServiceEnableIntroDoSBurstPerSec: undefined;
+  HiddenServiceAllowUnknownPorts: undefined;
+  ClientOnionAuthDir: string | undefined;
 }

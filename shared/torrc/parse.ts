@@ -76,16 +76,18 @@ class Loading {
     return undefined;
   }
 
-  take(line: TorrcLine, layer: number): void {
-    const name = this.resolve(line);
-    if (!name) return;
+  take(written: TorrcLine, layer: number): void {
+    const own = this.resolve(written);
+    if (!own) return;
+    const name = rowOf(own).partOf ?? own;
+    const line = rowOf(own).partOf && written.value !== '' ? partOfList(written, own) : written;
     const list = rowOf(name).kind.join !== undefined;
     if (line.mode === 'clear') {
       this.said.set(name, { layer, lines: [] });
       return;
     }
     if (line.value === '') {
-      if (list) this.warnings.push({ at: line.at, message: `${name} has no value; ignored` });
+      if (list) this.warnings.push({ at: line.at, message: `${own} has no value; ignored` });
       else this.said.set(name, { layer, lines: [] });
       return;
     }
@@ -124,7 +126,8 @@ class Loading {
     } catch (error) {
       if (!(error instanceof ValueError)) throw error;
       this.failed.add(name);
-      this.problems.push({ at: line.at, message: `${name}: ${error.message}` });
+      const own = rowOf(name).partOf ? line.name : name;
+      this.problems.push({ at: line.at, message: `${own}: ${error.message}` });
       return undefined;
     }
   }
@@ -137,6 +140,13 @@ class Loading {
     return undefined;
   }
 }
+
+/** A line that goes into a list with others, its name in front of its value. */
+const partOfList = (line: TorrcLine, name: OptionName): TorrcLine => ({
+  ...line,
+  name,
+  value: `${name} ${line.value}`,
+});
 
 function unknown(name: string): string {
   const close = nearest(name, OPTION_NAMES);
@@ -166,6 +176,11 @@ function expandHome(options: Record<string, unknown>, home: string): void {
     if (isPath(name) && typeof value === 'string' && value.startsWith('~/'))
       options[name] = home + value.slice(1);
   }
+  options.HiddenServiceDir = (options.HiddenServiceDir as Options['HiddenServiceDir']).map((service) =>
+    service.directory.startsWith('~/')
+      ? { ...service, directory: home + service.directory.slice(1) }
+      : service,
+  );
 }
 
 /** What `cepa authority` says by its name alone. */

@@ -18,6 +18,8 @@ export interface OptionRow<T> {
   readonly default?: string;
   /** The default where TestingTorNetwork is 1 (C tor: testnet.inc). */
   readonly testing?: string;
+  /** The option whose list these lines belong to, in order with those of others. */
+  readonly partOf?: keyof Options;
   /** Who reads it; an authority is a relay too. Others take it and do nothing, so that one file serves all. */
   readonly roles: readonly Role[];
   /** One or two sentences for `--help`. */

@@ -10,6 +10,7 @@ import { clientRows } from './table-client.js';
 import { dosRows } from './table-dos.js';
 import { nodeRows } from './table-node.js';
 import { relayRows } from './table-relay.js';
+import { serviceRows } from './table-service.js';
 import type { OptionRow, Role, Rows } from './table-types.js';
 
 /** Every option by its name. The type sees to it that none of `Options` is missing. */
@@ -19,6 +20,7 @@ export const OPTION_TABLE: Rows<keyof Options> = {
   ...dosRows,
   ...authorityRows,
   ...clientRows,
+  ...serviceRows,
 };
 
 /** A name of the table. */

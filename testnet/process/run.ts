@@ -132,6 +132,7 @@ class NodeProcess {
       resolver: await resolverOf(this.options),
       log,
       store: diskStore(this.options.DataDirectory),
+      storeAt: diskStore,
       report: (event) => this.event(event),
     };
     if (this.options.MetricsPort.length > 0) {
