@@ -95,9 +95,16 @@ export class MeteredTransport implements Transport {
   private readonly inner: Transport;
   private readonly meter: Meter;
 
-  constructor(inner: Transport, meter: Meter) {
+  constructor(inner: Transport, ...meters: readonly Meter[]) {
     this.inner = inner;
-    this.meter = meter;
+    this.meter = {
+      read(bytes) {
+        for (const meter of meters) meter.read(bytes);
+      },
+      written(bytes) {
+        for (const meter of meters) meter.written(bytes);
+      },
+    };
   }
 
   get native(): boolean {

@@ -1,114 +1,16 @@
 import test from 'ava';
 import { DestroyReason, EndReason, RelayCommand } from '../shared/cell/commands.js';
-import { BEGIN, BeginFlag, RESOLVE, RESOLVED } from '../shared/cell/relay-cells.js';
+import { RESOLVE, RESOLVED } from '../shared/cell/relay-cells.js';
 import { buildCircuit } from '../shared/circuit/build.js';
 import type { HopTarget } from '../shared/circuit/hop.js';
-import type { OriginCircuit } from '../shared/circuit/origin.js';
 import { fetchOverStream } from '../shared/dir/fetch.js';
 import { createDirServer } from '../shared/dir/server.js';
-import { createChannelManager } from '../shared/link/manager.js';
 import { memoryLog } from '../shared/log/memory.js';
-import { parseServerDescriptor } from '../shared/netdoc/server-descriptor.js';
-import type { Stream, StreamHandlers } from '../shared/onion/types.js';
-import { type SimHost, SimWorld } from '../shared/runtime/sim/world.js';
-import type { Conn } from '../shared/runtime/types.js';
+import { SimWorld } from '../shared/runtime/sim/world.js';
 import { memoryStore } from '../shared/store/memory.js';
-import { type RelayNode, startRelay } from './node.js';
+import { startRelay } from './node.js';
+import { begin, echo, listen, network, Reading, SITE, START } from './testing/network.js';
 import { optionsOf } from './testing.js';
-
-const SITE = '127.9.0.1';
-const START = Date.UTC(2026, 0, 1);
-
-/** What came of a stream. */
-class Reading implements StreamHandlers {
-  readonly chunks: Buffer[] = [];
-  address: string | undefined;
-  answers: Uint8Array | undefined;
-  ended: { reason: number; local: boolean } | undefined;
-
-  connected(address: string | undefined): void {
-    this.address = address;
-  }
-  data(bytes: Buffer): void {
-    this.chunks.push(bytes);
-  }
-  drain(): void {}
-  end(reason: number, local: boolean): void {
-    // An exit that gives up a client which is silent after DONE says so in a second END.
-    this.ended ??= { reason, local };
-  }
-  resolved(data: Uint8Array): void {
-    this.answers = data;
-  }
-  get text(): string {
-    return Buffer.concat(this.chunks).toString('latin1');
-  }
-}
-
-interface Running {
-  readonly host: SimHost;
-  readonly node: RelayNode;
-  readonly log: ReturnType<typeof memoryLog>;
-}
-
-/** Three relays, the last an exit, and a client that knows them. */
-async function network() {
-  const world = new SimWorld('relay node', START);
-  world.names.set('site.example', [SITE]);
-  const relays: Running[] = [];
-  for (const n of [1, 2, 3]) {
-    const host = world.host(`127.${n}.0.1`);
-    const log = memoryLog();
-    const options = optionsOf(
-      `Nickname relay${n}`,
-      `ORPort 127.${n}.0.1:9001`,
-      'ExtendAllowPrivateAddresses 1',
-      'RefuseUnknownExits 0',
-      'ExitPolicyRejectPrivate 0',
-      ...(n === 3 ? ['ExitPolicy accept *:80,reject *:*'] : []),
-    );
-    relays.push({ host, log, node: await startRelay(options, { ...host, log, store: memoryStore() }) });
-  }
-  const clientHost = world.host('127.8.0.1');
-  const env = { ...clientHost, log: memoryLog() };
-  const channels = createChannelManager(env, {
-    handler: { create: (leg) => leg.destroy(DestroyReason.PROTOCOL), closed() {} },
-  });
-  const hops = relays.map(({ node }): HopTarget => {
-    const descriptor = parseServerDescriptor(node.descriptor()!.descriptor);
-    return {
-      addresses: [{ host: descriptor.address, port: descriptor.orPort }],
-      rsaId: descriptor.rsaId,
-      ed25519Id: descriptor.ed25519Id,
-      ntorKey: descriptor.ntorOnionKey,
-      protocols: descriptor.protocols,
-    };
-  });
-  const [first, second, third] = hops as [HopTarget, HopTarget, HopTarget];
-  const build = (carries: boolean, onClosed?: (reason: number) => void): Promise<OriginCircuit> =>
-    world.until(
-      buildCircuit(env, channels, [first, second, third], { carries, ...(onClosed && { onClosed }) }),
-    );
-  return { world, relays, build, hops, env, channels };
-}
-
-function begin(circuit: OriginCircuit, host: string, port = 80): { stream: Stream; reading: Reading } {
-  const reading = new Reading();
-  const body = BEGIN.encode({ host, port, flags: BeginFlag.IPV6_OK });
-  return { reading, stream: circuit.openStream(RelayCommand.BEGIN, body, reading) };
-}
-
-const listen = (world: SimWorld, accept: (conn: Conn) => void) =>
-  world.host(SITE).transport.listenTcp({ host: SITE, port: 80 }, accept);
-
-/** Echoes what it gets, in capitals, and ends when the other side ends. */
-const echo = (conn: Conn) =>
-  conn.start({
-    data: (bytes) => void conn.write(Buffer.from(bytes.toString('latin1').toUpperCase(), 'latin1')),
-    end: () => conn.end(),
-    drain() {},
-    close() {},
-  });
 
 test('bytes go to a site through three relays and come back, with windows and with congestion control', async (t) => {
   const { world, build, relays } = await network();

@@ -15,6 +15,7 @@ import type { Consensus, RelayId } from '../shared/netdoc/types.js';
 import type { Env } from '../shared/runtime/env.js';
 import type { Timer } from '../shared/runtime/types.js';
 import type { Options } from '../shared/torrc/options.js';
+import type { AccountingState } from './accounting.js';
 import { Authorities } from './authorities.js';
 import { BandwidthHistory } from './bandwidth.js';
 import { BandwidthLimiter, limitsOf } from './bandwidth-limit.js';
@@ -24,12 +25,14 @@ import { DirManager, PUBLIC_DIR_TIMES, TESTING_DIR_TIMES } from './dir-manager.j
 import { cacheDirServer } from './dir-server.js';
 import { Exit } from './exit.js';
 import { exitRulesOf } from './exit-rules.js';
+import { Hibernation } from './hibernation.js';
 import { HsDirStore } from './hs-dir.js';
 import { LimitedTransport } from './limited-transport.js';
 import { linkLimits, linkPadding } from './link-config.js';
 import { MeteredTransport } from './metered-transport.js';
 import { Network } from './network.js';
-import { linkSource, type OpenPort, openPorts } from './ports.js';
+import { PortSet } from './port-set.js';
+import { linkSource } from './ports.js';
 import { type OwnDocuments, PUBLIC_TIMES, Publisher, TESTING_TIMES } from './publish.js';
 import { SelfAddress } from './self.js';
 import { serveStream } from './streams.js';
@@ -105,10 +108,11 @@ class Relay implements RelayNode {
   readonly cache: DirCache;
   private readonly options: Options;
   private readonly env: Env;
-  private readonly started: number;
+  private started: number;
   private readonly network: Network;
   private readonly history: BandwidthHistory;
   private readonly limiter: BandwidthLimiter;
+  private readonly accounting: Hibernation;
   private readonly address: SelfAddress;
   private readonly circuits: CircuitSwitch;
   private readonly exit: Exit;
@@ -118,10 +122,10 @@ class Relay implements RelayNode {
   private readonly dirManager: DirManager | undefined;
   private readonly dirServer: DirServer | undefined;
   private readonly hsDir: HsDirStore | undefined;
-  private ports: OpenPort[] = [];
+  private readonly ports: PortSet;
   private timer: Timer | undefined;
-  private hibernating = false;
   private stopping: Promise<void> | undefined;
+  private endDrain: (() => void) | undefined;
 
   constructor(options: Options, env: Env, keys: RelayKeys, extras: RelayExtras) {
     this.options = options;
@@ -135,7 +139,12 @@ class Relay implements RelayNode {
     this.address = new SelfAddress(options, env.log, () => this.publisher.changed('the address changed'));
     this.limiter = new BandwidthLimiter(env.clock, limitsOf(options));
     const limited = new LimitedTransport(env.transport, this.limiter);
-    const metered = { ...env, transport: new MeteredTransport(limited, this.history) };
+    this.accounting = new Hibernation({
+      ...env,
+      identity: keys.rsaId,
+      changed: (state) => this.accountingChanged(state),
+    });
+    const metered = { ...env, transport: new MeteredTransport(limited, this.history, this.accounting) };
     const localHost = linkSource(options);
 
     this.exitRules = exitRulesOf(options, this.address, this.network);
@@ -172,6 +181,13 @@ class Relay implements RelayNode {
       opened: (channel, news) => this.linkOpened(channel, news),
       ...(localHost !== undefined && { localHost }),
     });
+    this.ports = new PortSet({
+      transport: env.transport,
+      channels: this.channels,
+      address: this.address,
+      dirServer: () => this.dirServer,
+      opened: (what, { host, port }) => env.report?.({ type: 'listening', what, host, port }),
+    });
 
     this.authorities = new Authorities(options.DirAuthority, {
       ...metered,
@@ -181,6 +197,11 @@ class Relay implements RelayNode {
     });
     this.publisher = this.makePublisher();
     this.dirManager = extras.dirServer ? undefined : this.makeDirManager();
+  }
+
+  /** Whether nothing new is taken: the relay goes down, or its accounting says so. */
+  private get hibernating(): boolean {
+    return this.stopping !== undefined || this.accounting.state !== 'live';
   }
 
   /** What an authority proves to have seen of us counts; what anybody else says does not. */
@@ -241,32 +262,42 @@ class Relay implements RelayNode {
     await loadBandwidth(this.history, env.store, env.log);
     await this.dirManager?.load();
     await this.address.configure(env.resolver);
-    if (!options.DisableNetwork) await this.open();
+    await this.accounting.start(options);
+    if (options.DisableNetwork || this.hibernating) this.ports.plan(options);
+    else await this.open();
     this.publisher.start();
     if (!options.DisableNetwork) this.dirManager?.start();
     this.keepHouse();
   }
 
   private async open(): Promise<void> {
-    const { env, options, dirServer } = this;
     try {
-      const or = await openPorts(options.ORPort, (at) => this.channels.listen(at));
-      this.ports.push(...or);
-      const dir = dirServer
-        ? await openPorts(options.DirPort, (at) => dirServer.listen(env.transport, at))
-        : [];
-      this.ports.push(...dir);
-      this.address.opened(or, dir);
-      for (const { listener } of or) if (listener) this.report('or', listener.local);
-      for (const { listener } of dir) if (listener) this.report('dir', listener.local);
+      await this.ports.apply(this.options);
     } catch (error) {
       await this.close();
       throw error;
     }
   }
 
-  private report(what: 'or' | 'dir', at: { host: string; port: number }): void {
-    this.env.report?.({ type: 'listening', what, host: at.host, port: at.port });
+  private accountingChanged(state: AccountingState): void {
+    if (this.stopping || this.options.DisableNetwork) return;
+    this.sleepOrWake(state).catch((error: Error) => {
+      this.env.log.error(`Cannot change ports with the accounting period: ${error.message}`);
+    });
+    this.publisher.changed(`hibernation: ${state}`);
+  }
+
+  private async sleepOrWake(state: AccountingState): Promise<void> {
+    if (state === 'live') {
+      this.started = this.env.clock.monotonic();
+      await this.ports.apply(this.options);
+      return;
+    }
+    if (state === 'dormant') {
+      this.circuits.closeAll(DestroyReason.HIBERNATING);
+      this.channels.hangUp('hibernating');
+    }
+    await this.ports.close();
   }
 
   private keepHouse(): void {
@@ -285,21 +316,22 @@ class Relay implements RelayNode {
   }
 
   stop(graceful: boolean): Promise<void> {
-    if (!graceful) this.hibernating = true;
+    if (!graceful) this.endDrain?.();
     this.stopping ??= this.shutDown(graceful);
     return this.stopping;
   }
 
   private async shutDown(graceful: boolean): Promise<void> {
     const { env } = this;
-    this.hibernating = true;
     this.timer?.cancel();
     this.publisher.stop();
     this.dirManager?.stop();
     env.report?.({ type: 'stopping', reason: graceful ? 'asked to finish' : 'asked to stop' });
+    await this.ports.close();
     if (graceful) await this.drained();
     this.circuits.closeAll(DestroyReason.HIBERNATING);
     await this.close();
+    await this.accounting.stop();
     await saveBandwidth(this.history, env.store);
   }
 
@@ -307,6 +339,7 @@ class Relay implements RelayNode {
     const { clock } = this.env;
     const deadline = clock.monotonic() + this.options.ShutdownWaitLength;
     return new Promise((resolve) => {
+      this.endDrain = resolve;
       const look = () => {
         if (this.circuits.status().circuits === 0 || clock.monotonic() >= deadline) resolve();
         else clock.setTimer(DRAIN_CHECK, look);
@@ -316,9 +349,10 @@ class Relay implements RelayNode {
   }
 
   private async close(): Promise<void> {
-    await Promise.all(this.ports.map((port) => port.listener?.close()));
+    await this.ports.close();
     await this.channels.close();
     await this.dirServer?.close();
+    this.limiter.stop();
   }
 
   // What is known

@@ -42,22 +42,13 @@ export interface OpenPort {
   readonly port: number;
 }
 
-/** Opens the ports of an option's lines. */
-export async function openPorts(
-  options: readonly PortOption[],
+/** Opens one port. */
+export async function openPort(
+  plan: PortPlan,
   listen: (at: NetAddress) => Promise<Listener>,
-): Promise<OpenPort[]> {
-  const open: OpenPort[] = [];
-  try {
-    for (const plan of planPorts(options)) {
-      const listener = plan.listen && (await listen(plan.listen));
-      open.push({ listener, plan, port: listener?.local.port ?? plan.advertise ?? 0 });
-    }
-  } catch (error) {
-    await Promise.all(open.map((port) => port.listener?.close()));
-    throw error;
-  }
-  return open;
+): Promise<OpenPort> {
+  const listener = plan.listen && (await listen(plan.listen));
+  return { listener, plan, port: listener?.local.port ?? plan.advertise ?? 0 };
 }
 
 /** The first open port of a family that is advertised; 0 when there is none. */

@@ -12,7 +12,7 @@ import { BandwidthHistory, PERIOD } from './bandwidth.js';
 import { buildOwnDocuments, type SelfDescription } from './descriptor.js';
 import { exitRulesOf, isExitWanted } from './exit-rules.js';
 import { Network } from './network.js';
-import { linkSource, openPorts } from './ports.js';
+import { linkSource, openPort, planPorts } from './ports.js';
 import { SelfAddress } from './self.js';
 import { optionsOf } from './testing.js';
 
@@ -37,10 +37,14 @@ async function placed(options: Options) {
   await self.configure(resolver);
   const listened: string[] = [];
   const open = (ports: Options['ORPort']) =>
-    openPorts(ports, async (at) => {
-      listened.push(`${at.host} ${at.port}`);
-      return { local: { host: at.host, port: at.port || 12345 }, close: async () => {} };
-    });
+    Promise.all(
+      planPorts(ports).map((plan) =>
+        openPort(plan, async (at) => {
+          listened.push(`${at.host} ${at.port}`);
+          return { local: { host: at.host, port: at.port || 12345 }, close: async () => {} };
+        }),
+      ),
+    );
   self.opened(await open(options.ORPort), await open(options.DirPort));
   return { self, log, listened, changes: () => changes };
 }

@@ -98,6 +98,8 @@ export interface LinkManager extends ChannelManager {
   /** Takes a connection that was accepted. Needs credentials. */
   accept(conn: TlsConn): void;
   listen(at: NetAddress): Promise<Listener>;
+  /** Closes every channel, and gives up every handshake; new ones may be made. */
+  hangUp(reason: string): void;
   /** Stops listening and dialling, closes every channel. */
   close(): Promise<void>;
 }
@@ -388,11 +390,15 @@ class Links implements LinkManager {
     }
   }
 
+  hangUp(reason: string): void {
+    for (const session of [...this.sessions]) session.abort(reason);
+    for (const channel of [...this.directory.all]) channel.close(reason);
+  }
+
   async close(): Promise<void> {
     this.closed = true;
     this.sweeper?.cancel();
-    for (const session of [...this.sessions]) session.abort('the node is stopping');
-    for (const channel of [...this.directory.all]) channel.close('the node is stopping');
+    this.hangUp('the node is stopping');
     await Promise.all([...this.listeners].map((listener) => listener.close()));
     this.listeners.clear();
   }
