@@ -6,6 +6,7 @@ import type { HopTarget } from '../shared/circuit/hop.js';
 import { fetchOverStream } from '../shared/dir/fetch.js';
 import { createDirServer } from '../shared/dir/server.js';
 import { memoryLog } from '../shared/log/memory.js';
+import { parseServerDescriptor } from '../shared/netdoc/server-descriptor.js';
 import { SimWorld } from '../shared/runtime/sim/world.js';
 import { memoryStore } from '../shared/store/memory.js';
 import { startRelay } from './node.js';
