@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { connect, createServer } from 'node:net';
 import test from 'ava';
 import { decode, encode } from 'dns-packet';
 import fc from 'fast-check';
@@ -60,6 +61,37 @@ test('the demo site: a page, bytes with a digest, uploads', async (t) => {
   t.is((await fetch(`${url}/bytes/99999999999`)).status, 404);
   t.is((await fetch(`${url}/`, { method: 'DELETE' })).status, 405);
   t.deepEqual(new Set(visits), new Set(['127.0.0.1']));
+});
+
+test('a fetch by SOCKS5: the name goes to the proxy, the page comes back, refusals have their code', async (t) => {
+  const site = await startDemoSite('127.0.0.1', 0, () => {});
+  t.teardown(() => site.close());
+  const names: string[] = [];
+  const proxy = createServer((socket) => {
+    socket.once('data', () => {
+      socket.write(Uint8Array.of(5, 0));
+      socket.once('data', (request: Buffer) => {
+        names.push(request.toString('latin1', 5, 5 + (request[4] as number)));
+        const refuse = names.length > 1;
+        socket.write(Uint8Array.of(5, refuse ? 2 : 0, 0, 1, 0, 0, 0, 0, 0, 0));
+        if (!refuse) socket.pipe(connect(site.port, '127.0.0.1')).pipe(socket);
+      });
+    });
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => proxy.close());
+  const { port } = proxy.address() as { port: number };
+  const target = {
+    proxy: { host: '127.0.0.1', port },
+    host: 'demo.cepa.test',
+    port: 80,
+    path: '/',
+    timeout: 5000,
+  };
+  t.true((await fetchBySocks(target)).includes(DEMO_GREETING));
+  const refused = await t.throwsAsync(fetchBySocks(target), { instanceOf: FetchError });
+  t.is(refused.reply, 2);
+  t.deepEqual(names, ['demo.cepa.test', 'demo.cepa.test']);
 });
 
 test('a fetch through what is no SOCKS5 proxy fails and says so', async (t) => {

@@ -57,7 +57,7 @@ function replyLength(bytes: Buffer): number {
   return bytes.length < 6 + address ? 0 : 6 + address;
 }
 
-/** Opens a connection by SOCKS5. Rejects with a FetchError. */
+/** Opens a connection by SOCKS5; it is paused. Rejects with a FetchError. */
 export function connectBySocks(target: SocksTarget): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(target.proxy.port, target.proxy.host);
@@ -101,6 +101,8 @@ export async function requestBySocks(
   const socket = await connectBySocks(target);
   return new Promise((resolve, reject) => {
     const request = httpRequest({ ...options, host: target.host, createConnection: () => socket });
+    // It was paused to lose nothing; http would wait for what never flows.
+    request.once('socket', () => socket.resume());
     request.once('response', resolve);
     request.once('error', (cause) => reject(new FetchError(`no answer: ${cause.message}`, { cause })));
     if (!body) {
