@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ChannelManager } from '../shared/link/types.js';
+import type { ChannelManager, ChannelTarget } from '../shared/link/types.js';
 import type { Log } from '../shared/log/types.js';
 import type { RelayId, ServerDescriptor } from '../shared/netdoc/types.js';
 import type { Clock, Timer } from '../shared/runtime/types.js';
@@ -16,6 +16,8 @@ const MAX_AT_ONCE = 64;
 /** In a testing network a test that failed is repeated after so many milliseconds, so many times. */
 const TESTING_RETRY = 1_000;
 const TESTING_TRIES = 5;
+/** A test that has no outcome after so long has failed; the relay is free to be tested again. */
+const TEST_TIMEOUT = 60_000;
 
 /** What testing needs. */
 export interface ProberConfig {
@@ -96,11 +98,21 @@ export class Prober {
     }
   }
 
+  private inTime(target: ChannelTarget): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.config.clock.setTimer(TEST_TIMEOUT, () =>
+        reject(new Error(`no outcome within ${TEST_TIMEOUT / 1000} s`)),
+      );
+      const done = this.config.channels().probe(target);
+      done.then(resolve, reject).finally(() => timer.cancel());
+    });
+  }
+
   private async run({ descriptor, tries }: Test): Promise<void> {
     const { clock, log, roster } = this.config;
     const { nickname, id, rsaId, ed25519Id, address, orPort, protocols } = descriptor;
     try {
-      await this.config.channels().probe({
+      await this.inTime({
         addresses: [{ host: address, port: orPort }],
         rsaId,
         // Only those that say they prove it in the handshake are held to it.
