@@ -4,6 +4,7 @@
  * @module
  */
 import type { Stream } from '../shared/onion/types.js';
+import type { ServiceStatus } from './hs/service.js';
 import type { Isolation } from './isolation.js';
 import type { StreamClient, StreamRequest, StreamTarget } from './streams.js';
 
@@ -31,6 +32,8 @@ export interface ClientStatus {
   readonly circuits: { readonly open: number; readonly building: number };
   readonly waitingStreams: number;
   readonly appConnections: number;
+  /** Onion services hosted here. */
+  readonly onionServices: readonly ServiceStatus[];
 }
 
 /** A running client. */

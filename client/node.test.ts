@@ -71,8 +71,8 @@ test('nonsense is no destination, and an onion name goes to no exit', async (t) 
   await t.throwsAsync(node.connect('a.example', 0), { code: 'client/address-unsupported' });
   await t.throwsAsync(node.reverse('a.example'), { code: 'client/address-unsupported' });
   t.deepEqual(await node.resolve('10.0.0.1'), ['10.0.0.1']);
-  await t.throwsAsync(world.until(node.connect('abc.onion', 80)), { code: 'client/onion-not-found' });
-  await t.throwsAsync(world.until(node.resolve('abc.onion')), { code: 'client/onion-not-found' });
+  await t.throwsAsync(world.until(node.connect('abc.onion', 80)), { code: 'client/onion-bad-address' });
+  await t.throwsAsync(world.until(node.resolve('abc.onion')), { code: 'client/host-unreachable' });
   await world.until(node.stop());
 });
 

@@ -26,6 +26,7 @@ import { StreamError } from './failure.js';
 import { guardParams } from './guard-params.js';
 import { GuardManager } from './guards.js';
 import { HeldStream } from './held-stream.js';
+import { loadOnionFiles, Onion, type OnionFiles } from './hs/onion.js';
 import type { Isolation } from './isolation.js';
 import type { Network } from './network.js';
 import { originFactory } from './origin-factory.js';
@@ -44,31 +45,12 @@ const TICK = 1000;
 /** A difference to a relay's clock that is worth a warning, milliseconds (C tor: NETINFO_NOTICE_SKEW). */
 const CLOCK_SKEW = 3_600_000;
 
-/** What may be put in from outside. */
-export interface ClientExtras {
-  /** Makes what carries out requests for `.onion` names. */
-  readonly onion?: (seam: ClientSeam) => Requester;
-}
-
-/** What onion services stand on. */
-export interface ClientSeam {
-  readonly env: Env;
-  readonly options: Options;
-  readonly circuits: CircuitManager;
-  readonly guards: GuardManager;
-  /** The network now in force. */
-  network(): Network | undefined;
-}
-
 /** Starts a client: opens its ports, loads its state, begins to bootstrap. Rejects when the configuration cannot be honoured or a port not be opened. */
-export async function startClient(
-  options: Options,
-  env: Env,
-  extras: ClientExtras = {},
-): Promise<ClientNode> {
+export async function startClient(options: Options, env: Env): Promise<ClientNode> {
   const rules = pathRulesOf(options);
   const saved = await loadSaved(env.store, env.log);
-  const client = new Client(options, env, rules, saved, extras);
+  const files = await loadOnionFiles(options, env);
+  const client = new Client(options, env, rules, saved, files);
   await client.start();
   return client;
 }
@@ -86,6 +68,7 @@ class Client implements ClientNode {
   private readonly directory: DirManager;
   private readonly bootstrap: Bootstrap;
   private readonly requester: Requester;
+  private readonly onion: Onion;
   private readonly saver: Saver;
   private readonly servers: SocksServer[] = [];
   private readonly listeners: Listener[] = [];
@@ -100,7 +83,7 @@ class Client implements ClientNode {
     env: Env,
     rules: ReturnType<typeof pathRulesOf>,
     saved: Awaited<ReturnType<typeof loadSaved>>,
-    extras: ClientExtras,
+    files: OnionFiles,
   ) {
     const { clock, random, log, store, resolver } = env;
     this.options = options;
@@ -149,14 +132,21 @@ class Client implements ClientNode {
       onMicrodescs: () => this.review(),
       onStep: (step) => this.bootstrap.directory(step),
     });
-    const seam = {
-      env,
-      options,
-      circuits: this.circuitManager,
-      guards: this.guards,
-      network: () => this.network,
-    };
-    this.requester = dispatch(clock, this.streams, extras.onion?.(seam));
+    this.onion = new Onion(
+      {
+        ...common,
+        log: log.child('onion'),
+        transport: env.transport,
+        report: env.report,
+        guards: this.guards,
+        buildTimes: this.buildTimes,
+        channels: this.channels,
+        param,
+        network: () => this.circuitManager.network,
+      },
+      files,
+    );
+    this.requester = dispatch(clock, this.streams, this.onion.client);
   }
 
   private makeChannels(
@@ -259,6 +249,7 @@ class Client implements ClientNode {
     this.circuitManager.tick();
     this.sources.tick();
     this.review();
+    this.onion.tick();
     void this.saver.save(this.env.clock.monotonic());
     this.timer = this.env.clock.setTimer(TICK, () => this.tick());
   }
@@ -266,6 +257,7 @@ class Client implements ClientNode {
   async stop(): Promise<void> {
     this.timer?.cancel();
     this.directory.stop();
+    this.onion.stop();
     this.streams.stop();
     await Promise.all(this.servers.map((server) => server.close()));
     this.circuitManager.stop();
@@ -399,6 +391,7 @@ class Client implements ClientNode {
       circuits: { open, building: circuits.length - open },
       waitingStreams: this.streams.waitingCount,
       appConnections: this.servers.reduce((sum, server) => sum + server.connectionCount, 0),
+      onionServices: this.onion.services(),
     };
   }
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { ProtocolError } from '../bytes/errors.js';
-import { specifiersOf } from '../cell/link-specifiers.js';
+import { type LinkSpecifier, specifiersOf } from '../cell/link-specifiers.js';
 import { EXTEND2 } from '../cell/relay-cells.js';
 import { decodeServerParams, encodeClientParams } from '../crypto/circuitExtensions.js';
 import {
@@ -101,15 +101,18 @@ function agreedFlow({ message }: HandshakeResult, context: HandshakeContext): Fl
   return vegasFlow({ sendmeInc, param: context.param, path: context.path }, context.clock);
 }
 
-/** The body of EXTEND2 to a hop, specifiers in C tor's order. */
-export function extendBody(hop: HopTarget, start: ClientHandshake): Uint8Array {
+/** How a hop is named to other relays, in C tor's order. */
+export function hopSpecifiers(hop: HopTarget): LinkSpecifier[] {
   const find = (v6: boolean) => hop.addresses.find((address) => address.host.includes(':') === v6);
   const [ipv4, ipv6] = [find(false), find(true)];
-  const specifiers = specifiersOf({
+  return specifiersOf({
     rsaId: hop.rsaId,
     ...(ipv4 && { ipv4 }),
     ...(ipv6 && { ipv6 }),
     ...(hop.ed25519Id && { ed25519Id: hop.ed25519Id }),
   });
-  return EXTEND2.encode({ specifiers, type: start.type, data: start.data });
 }
+
+/** The body of EXTEND2 to a hop. */
+export const extendBody = (hop: HopTarget, start: ClientHandshake): Uint8Array =>
+  EXTEND2.encode({ specifiers: hopSpecifiers(hop), type: start.type, data: start.data });

@@ -37,6 +37,8 @@ export type NodeEvent =
       kind: 'exit' | 'internal';
       path: string[];
     }
+  /** An onion service (by its place in the configuration): how many HSDirs hold its newest descriptor. */
+  | { type: 'onion-service'; index: number; directories: number }
   /** The node stops. */
   | { type: 'stopping'; reason: string };
 

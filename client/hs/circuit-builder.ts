@@ -1,0 +1,225 @@
+/**
+ * Builds the circuits of onion services: guard, vanguard, where it must be a middle relay, the end. They are made for
+ * one use each, so there is no pool.
+ *
+ * @module
+ */
+import { CepaError } from '../../shared/bytes/errors.js';
+import { DestroyReason } from '../../shared/cell/commands.js';
+import { buildCircuit } from '../../shared/circuit/build.js';
+import type { HopTarget } from '../../shared/circuit/hop.js';
+import type { OriginCircuit } from '../../shared/circuit/origin.js';
+import type { ChannelManager } from '../../shared/link/types.js';
+import type { Log } from '../../shared/log/types.js';
+import type { ConsensusParam } from '../../shared/onion/flow.js';
+import type { Clock, Random } from '../../shared/runtime/types.js';
+import type { Options } from '../../shared/torrc/options.js';
+import { type BuildTimes, forHops } from '../build-timeout.js';
+import type { GuardManager, GuardTicket } from '../guards.js';
+import { hopOf, type Network, type Relay } from '../network.js';
+import { chooseUnguardedFirst, type PathRules } from '../path.js';
+import { type HsPurpose, type HsTarget, middleHops } from './paths.js';
+import { Vanguards } from './vanguards.js';
+
+/** How often a circuit whose guard must wait for better ones is looked at, and how often in all. */
+const GUARD_WAIT = 1000;
+const GUARD_LOOKS = 15;
+
+/** No circuit: too little is known, a hop did not answer, or time ran out. */
+export class HsCircuitError extends CepaError {
+  /** Whether the last hop was all that was missing: the relay at the end is to blame. */
+  readonly atEnd: boolean;
+  constructor(message: string, options: { cause?: unknown; atEnd?: boolean } = {}) {
+    super('client/onion-circuit', message, options);
+    this.atEnd = options.atEnd ?? false;
+  }
+}
+
+/** What the builder works with. */
+export interface HsBuilderParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly options: Options;
+  readonly rules: PathRules;
+  readonly guards: GuardManager;
+  readonly buildTimes: BuildTimes;
+  readonly channels: Pick<ChannelManager, 'get'>;
+  readonly param: ConsensusParam;
+  /** Undefined while too little is known of it. */
+  network(): Network | undefined;
+}
+
+/** A circuit that stands, and what its owner is told of it. */
+export class HsCircuit {
+  readonly origin: OriginCircuit;
+  readonly purpose: HsPurpose;
+  readonly target: HsTarget;
+  private readonly hooks: Hooks;
+
+  constructor(origin: OriginCircuit, purpose: HsPurpose, target: HsTarget, hooks: Hooks) {
+    this.origin = origin;
+    this.purpose = purpose;
+    this.target = target;
+    this.hooks = hooks;
+  }
+
+  /** Messages about the circuit from its last hop. */
+  set onMessage(take: (command: number, data: Uint8Array) => void) {
+    this.hooks.message = take;
+  }
+
+  /** The circuit died, not by `close`. */
+  set onClosed(tell: (reason: number) => void) {
+    this.hooks.closed = tell;
+  }
+
+  get closed(): boolean {
+    return this.origin.closed;
+  }
+
+  /** Sends a message to the relay at the end. */
+  send(command: number, data: Uint8Array, hop?: number): void {
+    this.origin.sendMessage(command, data, hop);
+  }
+
+  close(): void {
+    this.origin.close(DestroyReason.FINISHED);
+  }
+}
+
+interface Hooks {
+  message(command: number, data: Uint8Array): void;
+  closed(reason: number): void;
+}
+
+/** The end of a path: given, or chosen when the guard is known. */
+export type EndChoice = HsTarget | ((network: Network, guard: Relay) => HsTarget | undefined);
+
+interface ChosenPath {
+  readonly hops: [HopTarget, ...HopTarget[]];
+  readonly target: HsTarget;
+  readonly ticket: GuardTicket | undefined;
+}
+
+/** Builds circuits. */
+export class HsCircuitBuilder {
+  private readonly parts: HsBuilderParts;
+  private readonly vanguards: Vanguards;
+  private readonly tickets = new Set<GuardTicket>();
+
+  constructor(parts: HsBuilderParts) {
+    this.parts = parts;
+    this.vanguards = new Vanguards(parts.random, parts.rules);
+  }
+
+  /** Builds one. Rejects with HsCircuitError; nothing is left of the circuit then. */
+  async build(purpose: HsPurpose, end: EndChoice, signal?: AbortSignal): Promise<HsCircuit> {
+    const path = this.choose(purpose, end);
+    const { guards, clock, log } = this.parts;
+    let hops = 0;
+    const hooks: Hooks = { message() {}, closed() {} };
+    try {
+      log.debug('building an onion-service circuit', { purpose, hops: path.hops.length });
+      const origin = await this.timed(path.hops, hooks, signal, (n) => {
+        hops = n;
+      });
+      if (path.ticket) await this.guardIsGood(path.ticket, origin);
+      return new HsCircuit(origin, purpose, path.target, hooks);
+    } catch (cause) {
+      if (path.ticket && hops === 0 && !signal?.aborted) guards.failed(path.ticket, clock.now());
+      else if (path.ticket) guards.release(path.ticket);
+      if (cause instanceof HsCircuitError) throw cause;
+      throw new HsCircuitError(`no ${purpose} circuit: ${(cause as Error).message}`, {
+        cause,
+        atEnd: hops === path.hops.length - 1,
+      });
+    } finally {
+      if (path.ticket) this.tickets.delete(path.ticket);
+    }
+  }
+
+  private choose(purpose: HsPurpose, end: EndChoice): ChosenPath {
+    const { clock, random, rules, options, guards } = this.parts;
+    const network = this.parts.network();
+    if (!network) throw new HsCircuitError('not enough is known of the network yet');
+    const first = this.first(network);
+    if (!first) throw new HsCircuitError('no guard can be reached');
+    const { relay: guard, ticket } = first;
+    const target = typeof end === 'function' ? end(network, guard) : end;
+    const middle =
+      target &&
+      middleHops(network, rules, random, this.vanguards, clock.now(), purpose, {
+        guard: guard.id,
+        target: target.id,
+      });
+    if (!middle) {
+      if (ticket) guards.release(ticket);
+      throw new HsCircuitError('too few relays for a path');
+    }
+    return {
+      hops: [hopOf(guard, options.ClientUseIPv6), ...middle.map((relay) => hopOf(relay)), target.hop],
+      target,
+      ticket,
+    };
+  }
+
+  /** The guard is chosen whatever the end is: to avoid one would tell the other end which one it is. */
+  private first(network: Network): { relay: Relay; ticket: GuardTicket | undefined } | undefined {
+    const { options, guards, rules, random, clock } = this.parts;
+    const anyone = () => true;
+    if (options.UseEntryGuards && guards.any) return guards.choose('traffic', anyone, clock.now());
+    const relay = chooseUnguardedFirst(network, rules, random, anyone);
+    return relay && { relay, ticket: undefined };
+  }
+
+  private async timed(
+    hops: ChosenPath['hops'],
+    hooks: Hooks,
+    signal: AbortSignal | undefined,
+    onHop: (n: number) => void,
+  ): Promise<OriginCircuit> {
+    const { clock, random, log, channels, param, buildTimes } = this.parts;
+    const stop = new AbortController();
+    const abort = () => stop.abort();
+    signal?.addEventListener('abort', abort);
+    if (signal?.aborted) abort();
+    let late = false;
+    const timer = clock.setTimer(forHops(buildTimes.timeouts(), hops.length).close, () => {
+      late = true;
+      abort();
+    });
+    try {
+      return await buildCircuit({ clock, random, log }, channels, hops, {
+        param,
+        path: 'onion',
+        signal: stop.signal,
+        onHop,
+        onClosed: (reason) => hooks.closed(reason),
+        onMessage: ({ hop, command, data }) => {
+          if (hop === hops.length - 1) hooks.message(command, data);
+        },
+      });
+    } catch (cause) {
+      if (late) throw new HsCircuitError('the circuit took too long to build', { cause });
+      throw cause;
+    } finally {
+      timer.cancel();
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Waits until the guard's circuit may be used: a better guard may yet answer (guard-spec 4.9). */
+  private async guardIsGood(ticket: GuardTicket, origin: OriginCircuit): Promise<void> {
+    const { guards, clock } = this.parts;
+    this.tickets.add(ticket);
+    if (guards.succeeded(ticket, clock.now()) === 'now') return;
+    for (let look = 0; look < GUARD_LOOKS && !origin.closed; look++) {
+      guards.upgrade(this.tickets, clock.now());
+      if (ticket.state === 'complete') return;
+      await new Promise<void>((resolve) => clock.setTimer(GUARD_WAIT, resolve));
+    }
+    origin.close(DestroyReason.FINISHED);
+    throw new HsCircuitError('the guard was not needed in the end');
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * A client's way to one service: a rendezvous point of its own choice, an introduction through one of the service's,
+ * and the circuit that comes of it (rend-spec-v3 3.2, 4.1; C tor: hs_client.c).
+ *
+ * @module
+ */
+import { CepaError, ProtocolError } from '../../shared/bytes/errors.js';
+import { RelayCommand } from '../../shared/cell/commands.js';
+import {
+  ESTABLISH_RENDEZVOUS,
+  INTRODUCE_ACK,
+  IntroduceStatus,
+  REND_COOKIE_SIZE,
+} from '../../shared/cell/hs-cells.js';
+import { hopSpecifiers } from '../../shared/circuit/hop.js';
+import { type Introduction, introduce } from '../../shared/hs/introduce.js';
+import type { Log } from '../../shared/log/types.js';
+import type { IntroPoint } from '../../shared/netdoc/hs-descriptor.js';
+import type { ConsensusParam } from '../../shared/onion/flow.js';
+import { tor1Hs } from '../../shared/onion/tor1-hs.js';
+import type { Clock, Random } from '../../shared/runtime/types.js';
+import { type FailureKind, StreamError } from '../failure.js';
+import type { PathRules } from '../path.js';
+import type { HsCircuit, HsCircuitBuilder } from './circuit-builder.js';
+import type { DescriptorCache, KnownService } from './descriptors.js';
+import { controlsCongestion, joinedFlow } from './flow.js';
+import { chooseEnd, namedTarget, targetOf } from './paths.js';
+
+/** Milliseconds a rendezvous point may take to answer, an introduction point to acknowledge, a service to come. */
+const ESTABLISH_TIMEOUT = 15_000;
+const ACK_TIMEOUT = 15_000;
+const RENDEZVOUS_TIMEOUT = 30_000;
+/** Milliseconds for which an introduction point that failed is not tried [HS_CACHE_CLIENT_INTRO_STATE_MAX_AGE]. */
+const FAILED_FOR = 120_000;
+/** Rendezvous points that are tried. */
+const MAX_MEETINGS = 4;
+
+/** What a meeting needs. */
+export interface MeetingParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly param: ConsensusParam;
+  readonly builder: HsCircuitBuilder;
+  readonly descriptors: DescriptorCache;
+  readonly pathRules: PathRules;
+  /** Whether introduction points at private addresses are reached. */
+  readonly allowPrivate: boolean;
+}
+
+/** Introduction points that failed, of all services, until they are tried again. */
+export class IntroFailures {
+  private readonly until = new Map<string, number>();
+
+  note({ authKey }: IntroPoint, now: number): void {
+    for (const [key, until] of this.until) if (until <= now) this.until.delete(key);
+    this.until.set(keyOf(authKey), now + FAILED_FOR);
+  }
+
+  has({ authKey }: IntroPoint, now: number): boolean {
+    return (this.until.get(keyOf(authKey)) ?? 0) > now;
+  }
+
+  /** Lets those of a service be tried again: someone asks for it anew. */
+  forget(points: readonly IntroPoint[]): void {
+    for (const { authKey } of points) this.until.delete(keyOf(authKey));
+  }
+}
+
+const keyOf = (authKey: Uint8Array) => Buffer.from(authKey).toString('base64');
+
+/** What an introduction came to: acknowledged, or why not. */
+type IntroResult = 'acknowledged' | 'refused' | 'timeout';
+
+/** A rendezvous point that waits for the service. */
+interface Waiting {
+  readonly circuit: HsCircuit;
+  readonly cookie: Uint8Array;
+  /** RENDEZVOUS2 as it comes; rejects when the circuit closes. */
+  readonly arrival: Promise<Uint8Array>;
+}
+
+/** Meets services. */
+export class Meetings {
+  private readonly parts: MeetingParts;
+  private readonly failures = new IntroFailures();
+
+  constructor(parts: MeetingParts) {
+    this.parts = parts;
+  }
+
+  /** A circuit to the service, end to end. Rejects with StreamError. */
+  async meet(identity: Uint8Array, signal: AbortSignal): Promise<HsCircuit> {
+    let service = await this.parts.descriptors.get(identity);
+    let failure: StreamError | undefined;
+    let refetched = false;
+    for (let i = 0; i < MAX_MEETINGS; i++) {
+      signal.throwIfAborted();
+      if (!this.usable(service).length) {
+        if (refetched) break;
+        // All that were known failed: the service may have moved to others.
+        refetched = true;
+        const before = service;
+        service = await this.parts.descriptors.fetch(identity);
+        if (service.revision === before.revision) this.failures.forget(service.content.introPoints);
+      }
+      try {
+        return await this.once(service, signal);
+      } catch (error) {
+        if (!(error instanceof CepaError) || signal.aborted) throw error;
+        this.parts.log.info('an onion service was not met', { reason: error.message });
+        failure =
+          error instanceof StreamError
+            ? error
+            : new StreamError('onion-rendezvous-failed', error.message, { cause: error });
+      }
+    }
+    this.failures.forget(service.content.introPoints);
+    throw failure ?? new StreamError('onion-intro-failed', 'the onion service has no introduction point');
+  }
+
+  private usable({ content }: KnownService): IntroPoint[] {
+    const now = this.parts.clock.monotonic();
+    return content.introPoints.filter((point) => !this.failures.has(point, now));
+  }
+
+  /** One rendezvous point, and as many introduction points as it takes. */
+  private async once(service: KnownService, signal: AbortSignal): Promise<HsCircuit> {
+    const waiting = await this.wait(signal);
+    const { circuit } = waiting;
+    try {
+      const introduction = await this.introduce(service, waiting, signal);
+      return await this.join(waiting, introduction, service);
+    } catch (error) {
+      circuit.close();
+      throw error;
+    }
+  }
+
+  /** Makes a rendezvous point wait under a cookie. */
+  private async wait(signal: AbortSignal): Promise<Waiting> {
+    const { builder, random, pathRules, clock } = this.parts;
+    const circuit = await builder.build(
+      'client-rendezvous',
+      (network, guard) => {
+        const chosen = chooseEnd(
+          network,
+          pathRules,
+          random,
+          'rendezvous',
+          (relay) => relay.id !== guard.id && relay.status.protocols.has('HSRend', 2),
+        );
+        return chosen && targetOf(chosen);
+      },
+      signal,
+    );
+    const cookie = random.bytes(REND_COOKIE_SIZE);
+    let arrived!: { resolve(data: Uint8Array): void; reject(error: Error): void };
+    const arrival = new Promise<Uint8Array>((resolve, reject) => {
+      arrived = { resolve, reject };
+    });
+    arrival.catch(() => {});
+    const established = new Promise<void>((resolve, reject) => {
+      const gone = () => failed('onion-rendezvous-failed', 'the rendezvous circuit closed');
+      const timer = clock.setTimer(ESTABLISH_TIMEOUT, () =>
+        reject(failed('onion-rendezvous-failed', 'the rendezvous point does not answer')),
+      );
+      circuit.onClosed = () => {
+        timer.cancel();
+        reject(gone());
+        arrived.reject(gone());
+      };
+      circuit.onMessage = (command, data) => {
+        if (command === RelayCommand.RENDEZVOUS2) arrived.resolve(data);
+        if (command !== RelayCommand.RENDEZVOUS_ESTABLISHED) return;
+        timer.cancel();
+        resolve();
+      };
+    });
+    circuit.send(RelayCommand.ESTABLISH_RENDEZVOUS, ESTABLISH_RENDEZVOUS.encode({ cookie }));
+    try {
+      await established;
+    } catch (error) {
+      circuit.close();
+      throw error;
+    }
+    return { circuit, cookie, arrival };
+  }
+
+  // Introduction
+
+  private async introduce(
+    service: KnownService,
+    waiting: Waiting,
+    signal: AbortSignal,
+  ): Promise<Introduction> {
+    const { random, clock } = this.parts;
+    let kind: FailureKind = 'onion-intro-failed';
+    for (let left = this.usable(service); left.length > 0; left = this.usable(service)) {
+      signal.throwIfAborted();
+      const point = left[random.below(left.length)]!;
+      const made = this.makeIntroduction(service, waiting, point);
+      const result = made ? await this.tryIntroduce(point, made, signal) : 'refused';
+      if (made && result === 'acknowledged') return made;
+      kind = result === 'timeout' ? 'onion-intro-timeout' : 'onion-intro-failed';
+      this.failures.note(point, clock.monotonic());
+      if (waiting.circuit.closed) throw failed('onion-rendezvous-failed', 'the rendezvous circuit closed');
+    }
+    throw failed(kind, 'no introduction point of the onion service could be used');
+  }
+
+  private makeIntroduction(
+    { names, content }: KnownService,
+    { circuit, cookie }: Waiting,
+    point: IntroPoint,
+  ): Introduction | undefined {
+    const { random, log, param } = this.parts;
+    const { hop } = circuit.target;
+    try {
+      return introduce(
+        {
+          target: point,
+          subcredential: names.subcredential,
+          cookie,
+          point: { specifiers: hopSpecifiers(hop), onionKey: hop.ntorKey! },
+          congestionControl: content.flowControl !== undefined && controlsCongestion(param),
+        },
+        random,
+      );
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      log.info('an introduction point has a bad key', { error: error.message });
+      return undefined;
+    }
+  }
+
+  private async tryIntroduce(
+    point: IntroPoint,
+    { introduce1 }: Introduction,
+    signal: AbortSignal,
+  ): Promise<IntroResult> {
+    const { builder, log, clock, allowPrivate } = this.parts;
+    let circuit: HsCircuit;
+    try {
+      const target = namedTarget(point.linkSpecifiers, point.onionKey, allowPrivate);
+      if ('refused' in target) throw new CepaError('client/onion-intro', target.refused);
+      circuit = await builder.build('client-introduction', target, signal);
+    } catch (error) {
+      if (!(error instanceof CepaError)) throw error;
+      log.info('an introduction point cannot be reached', { reason: error.message });
+      return /too long/.test(error.message) ? 'timeout' : 'refused';
+    }
+    const answer = new Promise<IntroResult>((resolve) => {
+      const timer = clock.setTimer(ACK_TIMEOUT, () => resolve('timeout'));
+      const done = (result: IntroResult) => {
+        timer.cancel();
+        resolve(result);
+      };
+      circuit.onClosed = () => done('refused');
+      circuit.onMessage = (command, data) => {
+        if (command !== RelayCommand.INTRODUCE_ACK) return;
+        const { status } = INTRODUCE_ACK.decode(data);
+        log.debug('an introduction was answered', { status });
+        done(status === IntroduceStatus.SUCCESS ? 'acknowledged' : 'refused');
+      };
+    });
+    circuit.send(RelayCommand.INTRODUCE1, introduce1);
+    const result = await answer;
+    circuit.close();
+    return result;
+  }
+
+  // Rendezvous
+
+  private async join(
+    { circuit, arrival }: Waiting,
+    introduction: Introduction,
+    { content }: KnownService,
+  ): Promise<HsCircuit> {
+    const { clock, param } = this.parts;
+    const late = new Promise<never>((_resolve, reject) => {
+      const timer = clock.setTimer(RENDEZVOUS_TIMEOUT, () =>
+        reject(failed('onion-rendezvous-failed', 'the onion service did not come to the rendezvous point')),
+      );
+      const cancel = () => timer.cancel();
+      arrival.then(cancel, cancel);
+    });
+    late.catch(() => {});
+    const reply = await Promise.race([arrival, late]);
+    const control = content.flowControl !== undefined && controlsCongestion(param);
+    const keys = introduction.finish(reply);
+    circuit.origin.addVirtualHop(
+      tor1Hs(keys, 'client'),
+      joinedFlow(control ? content.flowControl!.sendmeInc : undefined, param, clock),
+    );
+    return circuit;
+  }
+}
+
+const failed = (kind: FailureKind, message: string) => new StreamError(kind, message);

@@ -1,0 +1,105 @@
+/**
+ * Streams that a client opens on its circuit to a service: each goes to the local port the service's owner named.
+ *
+ * @module
+ */
+import { DecodeError } from '../../shared/bytes/errors.js';
+import { EndReason, RelayCommand } from '../../shared/cell/commands.js';
+import { BEGIN } from '../../shared/cell/relay-cells.js';
+import type { Log } from '../../shared/log/types.js';
+import { endReasonOf, JoinedStream } from '../../shared/onion/joined-stream.js';
+import type { IncomingStream } from '../../shared/onion/types.js';
+import type { Clock, Conn, Random, Transport } from '../../shared/runtime/types.js';
+import type { HiddenServicePortOption } from '../../shared/torrc/options.js';
+
+/** Milliseconds a local server may take to accept a connection. */
+const DIAL_TIMEOUT = 30_000;
+const NOTHING = new Uint8Array(0);
+
+/** What a service does with streams. */
+export interface StreamRules {
+  readonly ports: readonly HiddenServicePortOption[];
+  /** Streams at once on one circuit; 0 is no limit. */
+  readonly maxStreams: number;
+  /** Whether a circuit that asks for more is closed. */
+  readonly maxStreamsCloseCircuit: boolean;
+  /** Whether a circuit that asks for a port that is not there lives on. */
+  readonly allowUnknownPorts: boolean;
+}
+
+/** What streams need. */
+export interface ServiceStreamsParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly transport: Transport;
+  readonly rules: StreamRules;
+  /** Ends the circuit the streams are on. */
+  closeCircuit(): void;
+}
+
+/** The streams of one client's circuit. */
+export class ServiceStreams {
+  private readonly parts: ServiceStreamsParts;
+  private open = 0;
+
+  constructor(parts: ServiceStreamsParts) {
+    this.parts = parts;
+  }
+
+  /** Takes a stream the client asks for. */
+  take(stream: IncomingStream): void {
+    const { rules, log } = this.parts;
+    const port = stream.command === RelayCommand.BEGIN ? portOf(stream.request) : undefined;
+    if (port === undefined) {
+      stream.abort(EndReason.TORPROTOCOL);
+      return;
+    }
+    if (rules.maxStreams > 0 && this.open >= rules.maxStreams) {
+      log.info('a client has as many streams as it may', { closing: rules.maxStreamsCloseCircuit });
+      this.refuse(stream, EndReason.RESOURCELIMIT, rules.maxStreamsCloseCircuit);
+      return;
+    }
+    const fits = rules.ports.filter((each) => each.virtualPort === port);
+    const target = fits[this.parts.random.below(fits.length)];
+    if (!target) {
+      // DONE, and the circuit's end: whoever looks for open ports pays a circuit for each [connection_exit_begin_conn].
+      log.info('a client asked for a port that is not served');
+      this.refuse(stream, EndReason.DONE, !rules.allowUnknownPorts);
+      return;
+    }
+    this.open++;
+    const joined = new JoinedStream(stream, this.parts.clock, () => {
+      this.open--;
+    });
+    this.dial(target).then(
+      (conn) => (joined.abandoned ? conn.destroy() : joined.connected(conn, NOTHING)),
+      (error: Error) => {
+        log.warn(`The server behind port ${port} of an onion service cannot be reached: ${error.message}`);
+        joined.refuse(endReasonOf(error));
+      },
+    );
+  }
+
+  private refuse(stream: IncomingStream, reason: number, closeCircuit: boolean): void {
+    stream.abort(reason);
+    if (closeCircuit) this.parts.closeCircuit();
+  }
+
+  private async dial({ target }: HiddenServicePortOption): Promise<Conn> {
+    const { transport } = this.parts;
+    if ('host' in target) return transport.dialTcp(target, { timeout: DIAL_TIMEOUT });
+    if (!transport.dialUnix) throw new Error('unix sockets are not supported here');
+    return transport.dialUnix(target.unix, { timeout: DIAL_TIMEOUT });
+  }
+}
+
+/** The port of a BEGIN; the host is empty, and does not count. */
+function portOf(request: Uint8Array): number | undefined {
+  try {
+    return BEGIN.decode(request).port;
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    return undefined;
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * An onion service: its two descriptors, its introduction points, the clients it meets (rend-spec-v3 1.3).
+ *
+ * @module
+ */
+
+import { RelayCommand } from '../../shared/cell/commands.js';
+import type { IntroDosParams } from '../../shared/cell/hs-cells.js';
+import type { Ed25519ExpandedKey } from '../../shared/crypto/ed25519.js';
+import {
+  answerIntroduction,
+  type Introduced,
+  openIntroduce2,
+  type RendezvousAnswer,
+} from '../../shared/hs/introduce.js';
+import { ReplayCache } from '../../shared/hs/replay.js';
+import { periodKeys } from '../../shared/hs/service-key.js';
+import type { Log } from '../../shared/log/types.js';
+import type { ConsensusParam } from '../../shared/onion/flow.js';
+import { tor1Hs } from '../../shared/onion/tor1-hs.js';
+import type { Clock, Random, Transport } from '../../shared/runtime/types.js';
+import type { Network } from '../network.js';
+import type { PathRules } from '../path.js';
+import type { HsCircuit, HsCircuitBuilder } from './circuit-builder.js';
+import type { HsDirClient, HsDirectories } from './directory.js';
+import { controlsCongestion, joinedFlow, offeredSendmeInc } from './flow.js';
+import { type HsTarget, namedTarget } from './paths.js';
+import type { ServiceIntroPoint } from './service-intro.js';
+import { ServicePeriod } from './service-period.js';
+import { ServiceStreams, type StreamRules } from './service-streams.js';
+
+/** Milliseconds for which a cookie is not met again [REND_REPLAY_TIME_INTERVAL]. */
+const COOKIE_MEMORY = 5 * 60_000;
+const MAX_COOKIES = 100_000;
+/** Milliseconds to reach a rendezvous point, all tries together [MAX_REND_TIMEOUT]. */
+const RENDEZVOUS_TIMEOUT = 30_000;
+/** Rendezvous points being reached at once; past it introductions are dropped. */
+const MAX_MEETING = 256;
+
+/** How a service is set up. */
+export interface ServiceConfig {
+  readonly identity: Ed25519ExpandedKey;
+  /** With `.onion`. */
+  readonly address: string;
+  readonly rules: StreamRules;
+  readonly introPoints: number;
+  readonly dos: IntroDosParams | undefined;
+  /** x25519 keys; empty: everyone may come. */
+  readonly clients: readonly Uint8Array[];
+}
+
+/** What services share. */
+export interface ServiceParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly transport: Transport;
+  readonly pathRules: PathRules;
+  readonly param: ConsensusParam;
+  readonly builder: HsCircuitBuilder;
+  readonly directories: HsDirectories;
+  readonly directory: HsDirClient;
+  /** Whether rendezvous points at private addresses are reached: in a private network. */
+  readonly allowPrivate: boolean;
+  network(): Network | undefined;
+}
+
+/** How a service is. */
+export interface ServiceStatus {
+  readonly address: string;
+  /** For each descriptor: its period, introduction points, HSDirs that took it. */
+  readonly descriptors: readonly {
+    readonly period: number;
+    readonly introPoints: number;
+    readonly heldBy: number;
+  }[];
+  /** Clients on joined circuits. */
+  readonly clients: number;
+}
+
+/** A running service. */
+export class OnionService {
+  readonly config: ServiceConfig;
+  private readonly parts: ServiceParts;
+  private readonly periods = new Map<number, ServicePeriod>();
+  private readonly cookies = new ReplayCache({ horizon: COOKIE_MEMORY, max: MAX_COOKIES });
+  private readonly joined = new Set<HsCircuit>();
+  private readonly stopper = new AbortController();
+  private meeting = 0;
+  private dirty = false;
+
+  constructor(config: ServiceConfig, parts: ServiceParts) {
+    this.config = config;
+    this.parts = parts;
+  }
+
+  /** What is due: call it about once a second. */
+  tick(): void {
+    const network = this.parts.network();
+    if (!network || this.stopper.signal.aborted) return;
+    const directory = this.parts.directories.of(network);
+    const current = new Set<number>();
+    directory.keys.store.forEach(({ period }, slot) => {
+      current.add(period.number);
+      this.period(period).tick(directory, slot as 0 | 1);
+    });
+    for (const [number, period] of this.periods) {
+      if (current.has(number)) continue;
+      period.stop();
+      this.periods.delete(number);
+    }
+  }
+
+  private period(time: { readonly number: number; readonly length: number }): ServicePeriod {
+    const known = this.periods.get(time.number);
+    if (known) return known;
+    const { config, parts } = this;
+    const period: ServicePeriod = new ServicePeriod(periodKeys(config.identity, time), {
+      ...parts,
+      rules: parts.pathRules,
+      introPoints: config.introPoints,
+      dos: config.dos,
+      clients: config.clients,
+      changed: () => this.soon(),
+      introduce2: (point, body) => this.introduced(period, point, body),
+    });
+    this.periods.set(time.number, period);
+    return period;
+  }
+
+  /** Looks again at the end of this turn. */
+  private soon(): void {
+    if (this.dirty) return;
+    this.dirty = true;
+    this.parts.clock.defer(() => {
+      this.dirty = false;
+      this.tick();
+    });
+  }
+
+  // Clients
+
+  private introduced(period: ServicePeriod, point: ServiceIntroPoint, body: Uint8Array): void {
+    const { clock, log, random, param, allowPrivate } = this.parts;
+    let said: Introduced;
+    let target: HsTarget | { readonly refused: string };
+    let answer: RendezvousAnswer;
+    try {
+      said = openIntroduce2(body, point.keys, [period.keys.subcredential]);
+      target = namedTarget(said.point.specifiers, said.point.onionKey, allowPrivate);
+      answer = answerIntroduction(said, point.keys, random);
+    } catch (error) {
+      log.info('dropping an introduction', { error: (error as Error).message });
+      return;
+    }
+    if (!this.cookies.isNew(said.cookie, clock.monotonic())) {
+      log.info('dropping an introduction', { error: 'its cookie was used before' });
+      return;
+    }
+    point.count();
+    if ('refused' in target) log.info('dropping an introduction', { error: target.refused });
+    else if (said.congestionControl && !controlsCongestion(param))
+      log.info('dropping an introduction', { error: 'congestion control is off' });
+    else if (this.meeting >= MAX_MEETING)
+      log.warn('Too many clients come at once: some introductions are dropped.');
+    else void this.meet(target, answer, said.congestionControl);
+  }
+
+  private async meet(target: HsTarget, answer: RendezvousAnswer, control: boolean): Promise<void> {
+    const { clock, log, param } = this.parts;
+    const stop = new AbortController();
+    const abort = () => stop.abort();
+    this.stopper.signal.addEventListener('abort', abort);
+    const timer = clock.setTimer(RENDEZVOUS_TIMEOUT, abort);
+    this.meeting++;
+    try {
+      const circuit = await this.reach(target, stop.signal);
+      const flow = joinedFlow(control ? offeredSendmeInc(param) : undefined, param, clock);
+      circuit.send(RelayCommand.RENDEZVOUS1, answer.rendezvous1);
+      this.join(circuit, answer.keys, flow);
+    } catch (error) {
+      log.info('a rendezvous failed', { error: (error as Error).message });
+    } finally {
+      this.meeting--;
+      timer.cancel();
+      this.stopper.signal.removeEventListener('abort', abort);
+    }
+  }
+
+  private async reach(target: HsTarget, signal: AbortSignal): Promise<HsCircuit> {
+    const { builder, param } = this.parts;
+    const tries = param('hs_service_max_rdv_failures', 2, 1, 10);
+    for (let i = 1; ; i++)
+      try {
+        return await builder.build('service-rendezvous', target, signal);
+      } catch (error) {
+        if (i >= tries || signal.aborted) throw error;
+      }
+  }
+
+  private join(circuit: HsCircuit, keys: Uint8Array, flow: ReturnType<typeof joinedFlow>): void {
+    const { clock, random, log, transport } = this.parts;
+    const streams = new ServiceStreams({
+      clock,
+      random,
+      log,
+      transport,
+      rules: this.config.rules,
+      closeCircuit: () => {
+        this.joined.delete(circuit);
+        circuit.close();
+      },
+    });
+    this.joined.add(circuit);
+    circuit.onClosed = () => this.joined.delete(circuit);
+    circuit.origin.addVirtualHop(tor1Hs(keys, 'service'), flow, (stream) => streams.take(stream));
+    log.debug('a client was met');
+  }
+
+  // Life
+
+  status(): ServiceStatus {
+    return {
+      address: this.config.address,
+      descriptors: [...this.periods.values()].map((period) => ({
+        period: period.keys.period.number,
+        introPoints: period.established.length,
+        heldBy: period.held,
+      })),
+      clients: this.joined.size,
+    };
+  }
+
+  stop(): void {
+    this.stopper.abort();
+    for (const period of this.periods.values()) period.stop();
+    this.periods.clear();
+    for (const circuit of this.joined) circuit.close();
+    this.joined.clear();
+  }
+}

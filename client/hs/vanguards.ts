@@ -1,0 +1,65 @@
+/**
+ * Vanguards-lite (prop333): second hops of onion-service circuits come from a few relays that stay for days, so that
+ * whoever makes us build circuits without end does not soon own the hop next to our guard.
+ *
+ * @module
+ */
+import type { Random } from '../../shared/runtime/types.js';
+import type { Network, Relay } from '../network.js';
+import { mayUse, type PathRules } from '../path.js';
+
+const DAY_SECONDS = 86_400;
+
+interface Vanguard {
+  readonly id: string;
+  /** Wall clock, milliseconds. */
+  readonly until: number;
+}
+
+/** The relays second hops are chosen from. They are not written down: a new process has new ones, as C tor. */
+export class Vanguards {
+  private readonly random: Random;
+  private readonly rules: PathRules;
+  private vanguards: Vanguard[] = [];
+
+  constructor(random: Random, rules: PathRules) {
+    this.random = random;
+    this.rules = rules;
+  }
+
+  /** One of them that is not excluded; undefined when there is none. */
+  choose(network: Network, now: number, excluded: ReadonlySet<string>): Relay | undefined {
+    this.maintain(network, now);
+    const fit = this.vanguards
+      .map(({ id }) => network.get(id))
+      .filter((relay) => relay !== undefined && !excluded.has(relay.id));
+    return fit[this.random.below(fit.length)];
+  }
+
+  /** Drops those whose time is over or that are gone, and fills up. */
+  private maintain(network: Network, now: number): void {
+    this.vanguards = this.vanguards.filter(({ id, until }) => {
+      const relay = network.get(id);
+      return until > now && relay !== undefined && mayUse(relay, 'middle', this.rules);
+    });
+    const wanted = network.param('guard-hs-l2-number', 4, 1, 19);
+    const list = network.weighted('middle');
+    while (this.vanguards.length < wanted) {
+      const known = new Set(this.vanguards.map(({ id }) => id));
+      const fits = (relay: Relay) => !known.has(relay.id) && mayUse(relay, 'middle', this.rules);
+      const steady = ({ status: { flags } }: Relay) => flags.has('Fast') && flags.has('Stable');
+      const chosen =
+        list.choose(this.random, (relay) => steady(relay) && fits(relay)) ?? list.choose(this.random, fits);
+      if (!chosen) return;
+      this.vanguards.push({ id: chosen.id, until: now + this.lifetime(network) });
+    }
+  }
+
+  /** The longer of two draws: most stay long, none can be told the day of its end. */
+  private lifetime(network: Network): number {
+    const min = network.param('guard-hs-l2-lifetime-min', DAY_SECONDS, 1);
+    const max = Math.max(min, network.param('guard-hs-l2-lifetime-max', 12 * DAY_SECONDS, 1));
+    const draw = () => min + this.random.fraction() * (max - min);
+    return 1000 * Math.max(draw(), draw());
+  }
+}
