@@ -74,9 +74,14 @@ export class Network {
     }
   }
 
+  /** The lines of a torrc that everybody in the network has. */
+  get common(): readonly string[] {
+    return [...this.torrc, ...this.lines];
+  }
+
   private optionsOf(role: 'authority' | 'relay', site: Site<unknown>, more: string[]) {
     const own = [`Nickname ${site.name}`, `Address ${site.address}`, `ORPort ${site.address}:${OR_PORT}`];
-    const text = [...this.torrc, ...this.lines, ...own, ...more].join('\n');
+    const text = [...this.common, ...own, ...more].join('\n');
     return loadOptions({ files: [{ name: 'torrc', text }], args: [], role }).options;
   }
 

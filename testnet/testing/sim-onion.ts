@@ -1,0 +1,178 @@
+/**
+ * A network on virtual time with clients in it, some of which host onion services.
+ *
+ * @module
+ */
+import type { ClientNode } from '../../client/client-node.js';
+import { startClient } from '../../client/node.js';
+import { Network } from '../../directory/simulation.js';
+import { EndReason } from '../../shared/cell/commands.js';
+import { memoryLog } from '../../shared/log/memory.js';
+import type { Stream } from '../../shared/onion/types.js';
+import type { SimHost } from '../../shared/runtime/sim/world.js';
+import type { Conn } from '../../shared/runtime/types.js';
+import { type MemoryStore, memoryStore } from '../../shared/store/memory.js';
+import { loadOptions } from '../../shared/torrc/parse.js';
+
+const SECOND = 1000;
+
+/** Votes every 20 seconds: periods of 8 minutes. */
+export const QUICK = [
+  'TestingTorNetwork 1',
+  'AssumeReachable 1',
+  'EnforceDistinctSubnets 1',
+  'V3AuthVotingInterval 20 seconds',
+  'V3AuthVoteDelay 4 seconds',
+  'V3AuthDistDelay 4 seconds',
+  'TestingV3AuthInitialVotingInterval 20 seconds',
+  'TestingV3AuthInitialVoteDelay 4 seconds',
+  'TestingV3AuthInitialDistDelay 4 seconds',
+];
+
+const VOTES = ['TestingDirAuthVoteGuard *', 'TestingDirAuthVoteHSDir *'];
+
+/** A client, its machine and its disk. */
+export interface ClientSite {
+  readonly name: string;
+  readonly host: SimHost;
+  readonly store: MemoryStore;
+  /** Directories elsewhere, by name. */
+  readonly directories: Map<string, MemoryStore>;
+  readonly log: ReturnType<typeof memoryLog>;
+  node: ClientNode;
+}
+
+/** The network. */
+export class OnionNetwork {
+  readonly network: Network;
+  readonly clients: ClientSite[] = [];
+  private nextAddress = 200;
+
+  private constructor(network: Network) {
+    this.network = network;
+  }
+
+  get world() {
+    return this.network.world;
+  }
+
+  /** Starts authorities and relays, and waits for their consensus. */
+  static async start(
+    seed: string,
+    start: number,
+    size: { authorities: number; relays: number },
+    torrc: readonly string[] = QUICK,
+    settle = 60 * SECOND,
+  ): Promise<OnionNetwork> {
+    const network = new Network(seed, start, ...torrc);
+    await network.makeAuthorities(size.authorities);
+    const votes = torrc.includes('TestingTorNetwork 1') ? VOTES : [];
+    for (const site of network.authorities) await network.startAuthority(site, ...votes);
+    for (let i = 0; i < size.relays; i++) await network.startRelay(`relay${i}`, 'ExitRelay 0');
+    await network.world.advance(settle);
+    return new OnionNetwork(network);
+  }
+
+  /** Starts a client; `directories` are what it finds elsewhere on its disk. */
+  async client(
+    name: string,
+    lines: readonly string[] = [],
+    directories: Map<string, MemoryStore> = new Map(),
+    skew = 0,
+  ): Promise<ClientSite> {
+    const address = `127.${this.nextAddress++}.0.1`;
+    const host = this.world.host(address, skew);
+    const store = memoryStore();
+    const log = memoryLog();
+    const text = [...this.network.common, 'SocksPort 0', `Nickname ${name}`, ...lines].join('\n');
+    const { options } = loadOptions({ files: [{ name: 'torrc', text }], args: [], role: 'client' });
+    const storeAt = (directory: string) => {
+      const known = directories.get(directory) ?? memoryStore();
+      directories.set(directory, known);
+      return known;
+    };
+    const node = await this.world.until(startClient(options, { ...host, log, store, storeAt }));
+    const site: ClientSite = { name, host, store, directories, log, node };
+    this.clients.push(site);
+    return site;
+  }
+
+  /** A client with one onion service before an echo server on its machine; gives back the address, too. */
+  async service(
+    name: string,
+    lines: readonly string[] = [],
+    directory: MemoryStore = memoryStore(),
+    skew = 0,
+  ): Promise<{ site: ClientSite; address: string }> {
+    const port = 8000 + this.nextAddress;
+    const site = await this.client(
+      name,
+      ['HiddenServiceDir /service', `HiddenServicePort 80 127.${this.nextAddress}.0.1:${port}`, ...lines],
+      new Map([['/service', directory]]),
+      skew,
+    );
+    await site.host.transport.listenTcp({ host: site.host.address, port }, echo);
+    return { site, address: site.node.status().onionServices[0]!.address };
+  }
+
+  /** Whether each service has all its descriptors out; lets time pass until then. */
+  async published(site: ClientSite, least: number, seconds = 120): Promise<boolean> {
+    for (let i = 0; i < seconds; i++) {
+      const { descriptors } = site.node.status().onionServices[0]!;
+      if (descriptors.length === 2 && descriptors.every(({ heldBy }) => heldBy >= least)) return true;
+      await this.world.advance(SECOND);
+    }
+    return false;
+  }
+
+  /** Sends bytes to a service and reads as many back. Rejects with StreamError. */
+  async echo(site: ClientSite, address: string, text: string, isolation = ''): Promise<string> {
+    const stream = await this.world.until(site.node.connect(address, 80, isolation));
+    return this.world.until(exchange(stream, Buffer.from(text))).then((bytes) => bytes.toString());
+  }
+
+  async stop(): Promise<void> {
+    for (const { node } of this.clients) await this.world.until(node.stop());
+    await this.world.until(this.network.stop());
+  }
+}
+
+/** Sends back what it gets. */
+export function echo(conn: Conn): void {
+  conn.start({
+    data: (bytes) => {
+      if (!conn.write(bytes)) conn.pause();
+    },
+    drain: () => conn.resume(),
+    end: () => conn.end(),
+    close() {},
+  });
+}
+
+/** Writes bytes and reads as many; then ends the stream. */
+export function exchange(stream: Stream, bytes: Uint8Array): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let left = bytes.length;
+    let at = 0;
+    const push = () => {
+      while (at < bytes.length) {
+        const chunk = bytes.subarray(at, at + 65_536);
+        at += chunk.length;
+        if (!stream.write(chunk)) return;
+      }
+    };
+    stream.handlers = {
+      data: (chunk) => {
+        chunks.push(chunk);
+        left -= chunk.length;
+        if (left > 0) return;
+        stream.end(EndReason.DONE);
+        resolve(Buffer.concat(chunks));
+      },
+      drain: push,
+      end: (reason, local) => reject(new Error(`ended ${reason} ${local}`)),
+    };
+    push();
+  });
+}
