@@ -182,7 +182,7 @@ export class DirManager {
     });
     if (this.stopped || response.status === 304) return false;
     onStep({ step: 'loading-status' });
-    const consensus = parseConsensus(Buffer.from(response.body).toString('latin1'));
+    const consensus = parseConsensus(Buffer.from(response.body).toString('utf8'));
     if (consensus.flavor !== 'microdesc') throw new DirSourceError(`${source.name} sent another flavour`);
     const { missing } = this.verify(consensus);
     if (missing.length > 0) await this.fetchCertificates(missing, source);
@@ -268,7 +268,7 @@ export class DirManager {
     const path = `/tor/keys/fp-sk/${[...wanted].join('+')}.z`;
     const response = await sources.ask(from, { method: 'GET', path }, this.times.timeout, MAX_CERTIFICATES);
     if (response.status !== 200) return;
-    const { documents, errors } = parseAuthorityCertificates(Buffer.from(response.body).toString('latin1'));
+    const { documents, errors } = parseAuthorityCertificates(Buffer.from(response.body).toString('utf8'));
     for (const { error } of errors) log.info('a bad authority certificate', { error: error.message });
     for (const certificate of documents)
       if (this.identities.includes(certificate.identity)) cache.certificates.add(certificate);
@@ -350,7 +350,7 @@ export class DirManager {
       return 0;
     }
     if (response.status !== 200 || this.stopped) return 0;
-    const { documents, errors } = parseMicrodescriptors(Buffer.from(response.body).toString('latin1'));
+    const { documents, errors } = parseMicrodescriptors(Buffer.from(response.body).toString('utf8'));
     for (const { error } of errors) log.info('a bad microdescriptor', { error: error.message });
     const wanted = new Set(digests);
     const micros = documents.filter((micro: Microdescriptor) => wanted.has(micro.digest));

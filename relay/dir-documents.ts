@@ -116,7 +116,7 @@ async function fetchKind(kind: Kind, env: DocumentsEnv): Promise<boolean> {
     const response = await env.authorities.ask(authority, { method: 'GET', path }, MAX_BODY);
     // 404: this authority has none of them; another may.
     if (response.status !== 200) continue;
-    for (const { error } of kind.take(Buffer.from(response.body).toString('latin1')))
+    for (const { error } of kind.take(Buffer.from(response.body).toString('utf8')))
       env.log.info(`a bad document among ${kind.name}`, { error: error.message });
   }
   return kind.missing().length === 0;

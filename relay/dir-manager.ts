@@ -144,7 +144,7 @@ export class DirManager {
     const request = { method: 'GET', path: pathOf(flavor), headers } as const;
     const response = await authorities.ask(authority, request, MAX_CONSENSUS);
     if (response.status !== 200 || this.stopped) return false;
-    const consensus = parseConsensus(Buffer.from(response.body).toString('latin1'));
+    const consensus = parseConsensus(Buffer.from(response.body).toString('utf8'));
     if (consensus.flavor !== flavor) throw new Error(`asked for ${flavor}, got ${consensus.flavor}`);
     if (!isReasonablyLive(consensus, clock.now())) throw new Error('the consensus is not of this time');
     await this.fetchCertificates(this.verify(consensus).missing);
@@ -187,7 +187,7 @@ export class DirManager {
     const path = `/tor/keys/fp-sk/${[...new Set(wanted)].join('+')}.z`;
     const response = await authorities.ask(authority, { method: 'GET', path }, MAX_CERTIFICATES);
     if (response.status !== 200) return;
-    const { documents, errors } = parseAuthorityCertificates(Buffer.from(response.body).toString('latin1'));
+    const { documents, errors } = parseAuthorityCertificates(Buffer.from(response.body).toString('utf8'));
     for (const { error } of errors) log.info('a bad authority certificate', { error: error.message });
     for (const certificate of documents)
       if (trusted.has(certificate.identity)) cache.certificates.add(certificate);

@@ -189,7 +189,7 @@ export class Publisher {
   }
 
   private post(authority: DirAuthorityOption, documents: OwnDocuments): Promise<DirResponse> {
-    const body = Buffer.from(documents.descriptor + documents.extraInfo, 'latin1');
+    const body = Buffer.from(documents.descriptor + documents.extraInfo, 'utf8');
     return this.env.authorities.ask(authority, { method: 'POST', path: '/tor/', body });
   }
 
