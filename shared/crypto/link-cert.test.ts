@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { CepaError, DecodeError } from '../bytes/errors.js';
 import { Reader } from '../bytes/reader.js';
 import { fromHex, toHex } from '../bytes/text.js';
-import type { Clock } from '../runtime/types.js';
+import type { Clock, Random } from '../runtime/types.js';
 import { testRandom } from '../testing/random.js';
 import { testTlsIdentity } from '../testing/tls-identity.js';
 import { vectors } from '../testing/vectors.js';
@@ -39,6 +39,17 @@ test('TLS identity: RSA, self-signed in fact, in its dates for at least a day', 
     t.true(Date.parse(cert.validTo) >= NOW + DAY);
     t.is(Date.parse(cert.validFrom) % DAY, 0);
     t.false(cert.ca);
+  }
+});
+
+test('whatever the serial number comes out as, OpenSSL reads the certificate', async (t) => {
+  const rsa = await generateRsa(1024);
+  for (const byte of [0, 1, 0x7f, 0x80, 0xff]) {
+    const random = {
+      bytes: (size: number) => new Uint8Array(size).fill(byte),
+      below: () => 0,
+    } as unknown as Random;
+    t.deepEqual(rsaKeyOfX509(await makeRsaIdCert(rsa, random, clockAt(NOW))), rsa.publicDer);
   }
 });
 

@@ -84,10 +84,10 @@ function hostName(random: Random, domain: string): string {
   return `www.${toBase32(random.bytes(13)).slice(0, length)}.${domain}`;
 }
 
-/** A positive serial number of 8 bytes, as OpenSSL makes. */
+/** A positive serial number of 8 bytes. DER forbids leading zero bytes, and OpenSSL refuses such a certificate. */
 function serialNumber(random: Random): Uint8Array {
   const serial = random.bytes(8);
-  serial[0]! &= 0x7f;
+  serial[0] = (serial[0]! & 0x7f) | 0x40;
   return serial;
 }
 
