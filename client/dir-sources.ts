@@ -11,9 +11,9 @@ import { fetchOverStream } from '../shared/dir/fetch.js';
 import type { DirRequest, DirResponse } from '../shared/dir/types.js';
 import { parseProtocols } from '../shared/netdoc/protover.js';
 import type { RelayId } from '../shared/netdoc/types.js';
+import { locate } from '../shared/runtime/locate.js';
 import type { Clock, NetAddress, Random, Resolver } from '../shared/runtime/types.js';
 import type { Options } from '../shared/torrc/options.js';
-import { ipBytes } from './address.js';
 import type { CircuitFactory, ClientCircuit } from './circuit-factory.js';
 import type { GuardManager, GuardTicket } from './guards.js';
 import { type Hop, hopOf, type Network } from './network.js';
@@ -99,12 +99,10 @@ export class DirSources {
     return this.configured.length;
   }
 
-  private async locate(host: string, port: number): Promise<NetAddress> {
-    if (ipBytes(host)) return { host, port };
-    const found = await this.env.resolver.resolve(host);
-    const best = found.find((record) => record.family === 4) ?? found[0];
-    if (!best) throw new DirSourceError(`the address of directory ${host} does not resolve`);
-    return { host: best.address, port };
+  private locate(host: string, port: number): Promise<NetAddress> {
+    return locate(this.env.resolver, host, port).catch((cause: unknown) => {
+      throw new DirSourceError(`the address of directory ${host} does not resolve`, { cause });
+    });
   }
 
   /** Somebody other than those avoided; `configured`: an authority or fallback even where there are guards. */

@@ -6,6 +6,7 @@
 import { DirFetchError, fetchOverConn } from '../shared/dir/fetch.js';
 import type { DirRequest, DirResponse } from '../shared/dir/types.js';
 import type { RelayId } from '../shared/netdoc/types.js';
+import { locate } from '../shared/runtime/locate.js';
 import type { Clock, NetAddress, Random, Resolver, Transport } from '../shared/runtime/types.js';
 import type { DirAuthorityOption } from '../shared/torrc/options.js';
 import { familyOf } from './addresses.js';
@@ -66,14 +67,9 @@ export class Authorities {
     if (authority) await this.ask(authority, { method: 'GET', path: '/tor/keys/authority.z' });
   }
 
-  private async locate(authority: DirAuthorityOption): Promise<NetAddress> {
-    const port = authority.dirPort;
-    if (familyOf(authority.address)) return { host: authority.address, port };
-    const found = await this.env.resolver.resolve(authority.address).catch((cause: unknown) => {
+  private locate(authority: DirAuthorityOption): Promise<NetAddress> {
+    return locate(this.env.resolver, authority.address, authority.dirPort).catch((cause: unknown) => {
       throw new DirFetchError(`the address of authority ${authority.nickname} does not resolve`, { cause });
     });
-    const best = found.find((record) => record.family === 4) ?? found[0];
-    if (!best) throw new DirFetchError(`authority ${authority.nickname} has no address`);
-    return { host: best.address, port };
   }
 }

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { locate } from './locate.js';
 import { ResolveError } from './resolve-error.js';
 import { cachedResolver, hostsOf, type Lookup, nameserversOf } from './resolver.js';
 import { SimWorld } from './sim/world.js';
@@ -71,4 +72,23 @@ test('resolv.conf and hosts files', (t) => {
   );
   t.is(hosts.get('me')?.length, 1);
   t.is(hosts.size, 2);
+});
+
+test('a name of the configuration is looked up anew, and one that was not there is found once it is', async (t) => {
+  let answer: string | undefined;
+  const { resolver } = setup({
+    resolve: async () => {
+      if (answer === undefined) throw new ResolveError('notfound', 'no such name');
+      return [
+        { address: '2001:db8::1', family: 6, ttl: 600 },
+        { address: answer, family: 4, ttl: 600 },
+      ];
+    },
+  });
+  await t.throwsAsync(locate(resolver, 'auth1', 9030), { instanceOf: ResolveError });
+  answer = '192.0.2.1';
+  t.deepEqual(await locate(resolver, 'auth1', 9030), { host: '192.0.2.1', port: 9030 });
+  answer = '192.0.2.2';
+  t.deepEqual(await locate(resolver, 'auth1', 9030), { host: '192.0.2.2', port: 9030 });
+  t.deepEqual(await locate(resolver, '192.0.2.9', 1), { host: '192.0.2.9', port: 1 });
 });

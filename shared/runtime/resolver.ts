@@ -126,8 +126,9 @@ export function cachedResolver(lookup: Lookup, clock: Clock): Resolver {
     key: string,
     name: string,
     work: () => Promise<T[]>,
+    fresh = false,
   ): Promise<T[]> => {
-    const known = memory.get(key);
+    const known = fresh ? undefined : memory.get(key);
     if (known && known.until > clock.monotonic()) {
       return known.answer instanceof ResolveError
         ? Promise.reject(known.answer)
@@ -155,12 +156,15 @@ export function cachedResolver(lookup: Lookup, clock: Clock): Resolver {
     return query;
   };
 
+  const addresses = (name: string, fresh: boolean): Promise<ResolvedAddress[]> => {
+    const family = isIP(name);
+    if (family !== 0) return Promise.resolve([{ address: name, family: family as 4 | 6, ttl: MAX_TTL }]);
+    return ask(`a ${name.toLowerCase()}`, name, () => lookup.resolve(name), fresh);
+  };
+
   return {
-    resolve(name) {
-      const family = isIP(name);
-      if (family !== 0) return Promise.resolve([{ address: name, family: family as 4 | 6, ttl: MAX_TTL }]);
-      return ask(`a ${name.toLowerCase()}`, name, () => lookup.resolve(name));
-    },
+    resolve: (name) => addresses(name, false),
+    resolveNow: (name) => addresses(name, true),
     reverse: (address) => ask(`p ${address}`, address, () => lookup.reverse(address)),
   };
 }

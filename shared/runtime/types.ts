@@ -128,6 +128,8 @@ export interface ResolvedAddress {
 export interface Resolver {
   /** A and AAAA records. */
   resolve(name: string): Promise<ResolvedAddress[]>;
+  /** The same past any memory of earlier answers; absent where there is none. */
+  resolveNow?(name: string): Promise<ResolvedAddress[]>;
   /** PTR records of an IP literal. */
   reverse(address: string): Promise<{ name: string; ttl: number }[]>;
 }
