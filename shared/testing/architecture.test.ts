@@ -68,12 +68,31 @@ function read(path: string): Source {
   return { path, text: code, imports };
 }
 
-const SOURCES = FOLDERS.flatMap(sourcesIn).map(read);
-const PRODUCTION = SOURCES.filter(({ path }) => !isTest(path));
-
 /** The file an import names, from the root; undefined for a package. */
 const target = (from: string, of: string) =>
   of.startsWith('.') ? posix.join(posix.dirname(from), of).replace(/\.js$/, '.ts') : undefined;
+
+const SOURCES = FOLDERS.flatMap(sourcesIn).map(read);
+
+/** Tests, and what nothing but tests imports. */
+function testCode(): Set<string> {
+  const importers = new Map<string, Set<string>>();
+  for (const { path, imports } of SOURCES) {
+    for (const { of } of imports) {
+      const file = target(path, of);
+      if (file) importers.set(file, (importers.get(file) ?? new Set()).add(path));
+    }
+  }
+  const found = new Set(SOURCES.map(({ path }) => path).filter(isTest));
+  for (let before = -1; before < found.size; ) {
+    before = found.size;
+    for (const [path, by] of importers) if ([...by].every((importer) => found.has(importer))) found.add(path);
+  }
+  return found;
+}
+
+const TEST_CODE = testCode();
+const PRODUCTION = SOURCES.filter(({ path }) => !TEST_CODE.has(path));
 
 const roomOf = (path: string) => path.split('/')[1] as string;
 const floorOf = (path: string) => FLOORS.findIndex((rooms) => rooms.includes(roomOf(path)));
