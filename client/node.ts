@@ -137,6 +137,7 @@ class Client implements ClientNode {
         ...common,
         log: log.child('onion'),
         transport: env.transport,
+        resolver,
         report: env.report,
         guards: this.guards,
         buildTimes: this.buildTimes,

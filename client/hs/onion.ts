@@ -5,7 +5,7 @@
  */
 import type { X25519KeyPair } from '../../shared/crypto/x25519.js';
 import type { Env, NodeEvent } from '../../shared/runtime/env.js';
-import type { Transport } from '../../shared/runtime/types.js';
+import type { Resolver, Transport } from '../../shared/runtime/types.js';
 import type { Options } from '../../shared/torrc/options.js';
 import { type HsBuilderParts, HsCircuitBuilder } from './circuit-builder.js';
 import { loadClientKeys } from './client-keys.js';
@@ -32,6 +32,7 @@ export async function loadOnionFiles(options: Options, env: Env): Promise<OnionF
 /** What it works with. */
 export interface OnionParts extends HsBuilderParts {
   readonly transport: Transport;
+  readonly resolver: Resolver;
   readonly report: ((event: NodeEvent) => void) | undefined;
 }
 

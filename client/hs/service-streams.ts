@@ -9,7 +9,8 @@ import { BEGIN } from '../../shared/cell/relay-cells.js';
 import type { Log } from '../../shared/log/types.js';
 import { endReasonOf, JoinedStream } from '../../shared/onion/joined-stream.js';
 import type { IncomingStream } from '../../shared/onion/types.js';
-import type { Clock, Conn, Random, Transport } from '../../shared/runtime/types.js';
+import { locate } from '../../shared/runtime/locate.js';
+import type { Clock, Conn, Random, Resolver, Transport } from '../../shared/runtime/types.js';
 import type { HiddenServicePortOption } from '../../shared/torrc/options.js';
 
 /** Milliseconds a local server may take to accept a connection. */
@@ -33,6 +34,8 @@ export interface ServiceStreamsParts {
   readonly random: Random;
   readonly log: Log;
   readonly transport: Transport;
+  /** Finds servers that are named. */
+  readonly resolver: Resolver;
   readonly rules: StreamRules;
   /** Ends the circuit the streams are on. */
   closeCircuit(): void;
@@ -87,8 +90,11 @@ export class ServiceStreams {
   }
 
   private async dial({ target }: HiddenServicePortOption): Promise<Conn> {
-    const { transport } = this.parts;
-    if ('host' in target) return transport.dialTcp(target, { timeout: DIAL_TIMEOUT });
+    const { transport, resolver } = this.parts;
+    if ('host' in target) {
+      const place = await locate(resolver, target.host, target.port);
+      return transport.dialTcp(place, { timeout: DIAL_TIMEOUT });
+    }
     if (!transport.dialUnix) throw new Error('unix sockets are not supported here');
     return transport.dialUnix(target.unix, { timeout: DIAL_TIMEOUT });
   }

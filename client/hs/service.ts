@@ -18,7 +18,7 @@ import { periodKeys } from '../../shared/hs/service-key.js';
 import type { Log } from '../../shared/log/types.js';
 import type { ConsensusParam } from '../../shared/onion/flow.js';
 import { tor1Hs } from '../../shared/onion/tor1-hs.js';
-import type { Clock, Random, Transport } from '../../shared/runtime/types.js';
+import type { Clock, Random, Resolver, Transport } from '../../shared/runtime/types.js';
 import type { Network } from '../network.js';
 import type { PathRules } from '../path.js';
 import type { HsCircuit, HsCircuitBuilder } from './circuit-builder.js';
@@ -55,6 +55,7 @@ export interface ServiceParts {
   readonly random: Random;
   readonly log: Log;
   readonly transport: Transport;
+  readonly resolver: Resolver;
   readonly pathRules: PathRules;
   readonly param: ConsensusParam;
   readonly builder: HsCircuitBuilder;
@@ -199,12 +200,13 @@ export class OnionService {
   }
 
   private join(circuit: HsCircuit, keys: Uint8Array, flow: ReturnType<typeof joinedFlow>): void {
-    const { clock, random, log, transport } = this.parts;
+    const { clock, random, log, transport, resolver } = this.parts;
     const streams = new ServiceStreams({
       clock,
       random,
       log,
       transport,
+      resolver,
       rules: this.config.rules,
       closeCircuit: () => {
         this.joined.delete(circuit);

@@ -14,7 +14,8 @@ export function isAddress(host: string): boolean {
 
 const HOST_NAME = /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\.?$/;
 
-function isHostName(host: string): boolean {
+/** A name that a resolver can be asked for. */
+export function isHostName(host: string): boolean {
   // All digits and dots is a mistyped address, never a name.
   return host.length <= 253 && HOST_NAME.test(host) && !/^[0-9.]+$/.test(host);
 }

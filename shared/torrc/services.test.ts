@@ -18,6 +18,7 @@ test('lines belong to the service whose HiddenServiceDir is before them', (t) =>
     HiddenServicePort 23 unix:"/run/a b"
     HiddenServicePort 24 [::1]:2400
     HiddenServicePort 25 10.0.0.1
+    HiddenServicePort 26 mail.example:2600
     HiddenServiceNumIntroductionPoints 4
     HiddenServiceEnableIntroDoSDefense 1
     HiddenServiceEnableIntroDoSRatePerSec 5
@@ -41,6 +42,7 @@ test('lines belong to the service whose HiddenServiceDir is before them', (t) =>
         { virtualPort: 23, target: { unix: '/run/a b' } },
         { virtualPort: 24, target: { host: '::1', port: 2400 } },
         { virtualPort: 25, target: { host: '10.0.0.1', port: 25 } },
+        { virtualPort: 26, target: { host: 'mail.example', port: 2600 } },
       ],
       introPoints: 4,
       introDos: true,
@@ -73,7 +75,7 @@ const WRONG: [string, RegExp][] = [
     /two onion services/,
   ],
   ['HiddenServiceDir /a\nHiddenServicePort 0', /HiddenServicePort: "0"/],
-  ['HiddenServiceDir /a\nHiddenServicePort 80 example.com:80', /not PORT, ADDR:PORT/],
+  ['HiddenServiceDir /a\nHiddenServicePort 80 1.2.3:80', /not PORT, HOST:PORT/],
   ['HiddenServiceDir /a\nHiddenServicePort 80 unix:relative', /must begin with/],
   ['HiddenServiceDir /a\nHiddenServicePort 80\nHiddenServiceVersion 2', /no longer spoken/],
   ['HiddenServiceDir /a\nHiddenServicePort 80\nHiddenServiceNumIntroductionPoints 21', /from 3 to 20/],

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isAddress } from './addresses.js';
+import { isAddress, isHostName } from './addresses.js';
 import { ValueError } from './errors.js';
 import { bool, integer, type Kind } from './kinds.js';
 import type { HiddenServiceOption, HiddenServicePortOption } from './options.js';
@@ -15,7 +15,7 @@ const MAX_STREAMS = 65_535;
 
 const portNumber = integer(1, 65_535);
 
-/** `VIRTPORT [PORT|ADDR|ADDR:PORT|unix:PATH]`; by default the same port on this machine. */
+/** `VIRTPORT [PORT|HOST|HOST:PORT|unix:PATH]`; by default the same port on this machine. A name is looked up for each stream. */
 function parseServicePort(value: string): HiddenServicePortOption {
   const [, first = '', place] = /^(\S+)(?:\s+(.+?))?\s*$/.exec(value) ?? [];
   const virtualPort = portNumber.read(first);
@@ -26,7 +26,8 @@ function parseServicePort(value: string): HiddenServicePortOption {
   const [, v6, v4, port] = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(place) ?? [];
   const named = v6 ?? v4 ?? '';
   const host = named.toLowerCase() === 'localhost' ? '127.0.0.1' : named;
-  if (!isAddress(host)) throw new ValueError(`"${place}" is not PORT, ADDR:PORT or unix:PATH`);
+  if (!isAddress(host) && !isHostName(host))
+    throw new ValueError(`"${place}" is not PORT, HOST:PORT or unix:PATH`);
   return { virtualPort, target: { host, port: port === undefined ? virtualPort : portNumber.read(port) } };
 }
 

@@ -39,7 +39,7 @@ export const serviceRows: Rows<ServiceOptions & keyof Options> = {
     help: 'An onion service: the directory of its keys and of `hostname`, its address. The HiddenService… lines that follow are its own.',
   },
   HiddenServicePort: part(
-    'VIRTPORT [PORT|ADDR:PORT|unix:PATH]',
+    'VIRTPORT [PORT|HOST:PORT|unix:PATH]',
     'A port of the service and the server behind it; by default the same port on this machine. The same VIRTPORT again: one of the servers at random.',
   ),
   HiddenServiceVersion: part('3', 'The version of the service; there is only one.'),
