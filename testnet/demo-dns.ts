@@ -17,6 +17,12 @@ export interface Zone {
   readonly address: string;
 }
 
+/**
+ * An address of a documentation network (RFC 5737) that has the name as well: exits look no internal address up, and
+ * a testnet has no other.
+ */
+export const NAMED_ADDRESS = '192.0.2.80';
+
 const reverseName = (address: string) => `${address.split('.').reverse().join('.')}.in-addr.arpa`;
 
 /** The answer to a query; undefined for what is none. */
@@ -31,10 +37,11 @@ export function answerQuery(message: Uint8Array, zone: Zone): Uint8Array | undef
   if (query.type !== 'query' || !question) return undefined;
   const name = question.name.toLowerCase();
   const answers: Answer[] = [];
-  const known = name === zone.host || name === reverseName(zone.address);
+  const hasName = name === reverseName(zone.address) || name === reverseName(NAMED_ADDRESS);
+  const known = name === zone.host || hasName;
   if (name === zone.host && question.type === 'A')
     answers.push({ type: 'A', name: question.name, ttl: TTL, data: zone.address });
-  if (name === reverseName(zone.address) && question.type === 'PTR')
+  if (hasName && question.type === 'PTR')
     answers.push({ type: 'PTR', name: question.name, ttl: TTL, data: zone.host });
   return encode({
     type: 'response',

@@ -32,7 +32,8 @@ export interface TestnetOptions {
   readonly aborted?: Promise<unknown>;
   /** Hears progress. */
   readonly progress?: (event: LaunchEvent) => void;
-  /** For tests: another program for the nodes, other keys. */
+  /** For tests: more torrc lines for a node, another program for the nodes, other keys. */
+  readonly more?: (node: NodePlan) => readonly string[];
   readonly entry?: string;
   readonly identify?: (node: NodePlan, directory: string) => Promise<AuthorityIdentity>;
 }
@@ -205,6 +206,7 @@ async function bringUp(
       authorities,
       voting: firstVotes(Date.now(), estimate),
       socks: await chooseSocks(options.socks),
+      ...(options.more && { more: options.more }),
     },
     options.entry,
   );
@@ -257,7 +259,7 @@ async function firstFetch(
   let last: unknown;
   let told = false;
   for (;;) {
-    if (Date.now() > until) throw new LaunchError(tooSlow(network, timeout), { cause: last });
+    if (Date.now() > until) throw new LaunchError(tooSlow(network, timeout, last), { cause: last });
     const proxy = network.socks;
     if (!proxy || !client || client.bootstrap < 100) {
       await pause(20);
@@ -277,13 +279,14 @@ async function firstFetch(
   }
 }
 
-function tooSlow(network: Network, timeout: number): string {
+function tooSlow(network: Network, timeout: number, last: unknown): string {
   const states = [...network.nodes.values()];
   const relays = states.filter((state) => state.plan.role !== 'client');
   const published = relays.filter((state) => state.published > 0).length;
   const client = states.find((state) => state.plan.role === 'client');
+  const fetch = last instanceof Error ? `; the last fetch: ${last.message}` : '';
   return (
     `the network does not work after ${timeout / 1000} s: ${published} of ${relays.length} relays published, ` +
-    `client at ${client?.bootstrap ?? 0} %. Keep the logs with --dir, and look at nodes/*/notice.log there.`
+    `client at ${client?.bootstrap ?? 0} %${fetch}. Keep the logs with --dir, and look at nodes/*/notice.log there.`
   );
 }

@@ -1,44 +1,99 @@
-/**
- * A whole network of real processes on real sockets: what it carries, what it refuses, and how it heals.
- */
+/** A whole network of real processes: what `npm start` brings up, with a few rules of path choice on top. */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import anyTest, { type TestFn } from 'ava';
+import test from 'ava';
+import { toHex } from '../shared/bytes/text.js';
+import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
+import { memoryLog } from '../shared/log/memory.js';
+import { parseConsensus } from '../shared/netdoc/consensus.js';
+import type { NodeEvent } from '../shared/runtime/env.js';
+import { osRandom, realClock } from '../shared/runtime/real.js';
+import { diskStore } from '../shared/store/disk.js';
+import { NAMED_ADDRESS } from './demo-dns.js';
 import { demoBytes, demoDigest } from './demo-site.js';
-import { launchTestnet, type Testnet } from './launch.js';
-import { connectBySocks, FetchError, requestBySocks, type SocksTarget } from './socks-fetch.js';
-import { nodeDirectory } from './torrc-of.js';
+import type { NodePlan } from './plan.js';
+import {
+  type Destination,
+  download,
+  open,
+  RefusedError,
+  readAll,
+  resolveAddress,
+  resolveName,
+  upload,
+} from './testing/applications.js';
+import { Live } from './testing/live.js';
 
-const test = anyTest as TestFn<{ testnet: Testnet }>;
 const MB = 1_000_000;
 
-test.before(async (t) => {
-  t.timeout(120_000);
-  t.context.testnet = await launchTestnet({
-    size: { authorities: 3, relays: 9, exits: 3 },
-    socks: '127.0.0.1:auto',
-  });
-});
+/** Relays that name each other, one as a guard could be, one an exit. */
+const FAMILY = ['relay1', 'relay2', 'exit1'];
+/** Names all of the family, which does not name it: no family. */
+const STRANGER = 'relay3';
+const EXCLUDED = 'relay6';
+const EXCLUDED_EXIT = 'exit3';
 
-test.after.always(async (t) => {
-  await t.context.testnet?.stop();
-});
+let live: Live;
+let directory: string;
+const servers: Server[] = [];
 
-/** The demo site, by name, through the network. */
-const demo = ({ network, socks }: Testnet): SocksTarget => {
-  const { host, port } = network.context.plan.demo;
-  return { proxy: socks, host, port, timeout: 20_000 };
-};
-
-async function download(testnet: Testnet, size: number): Promise<string> {
-  const answer = await requestBySocks(demo(testnet), { path: `/bytes/${size}` });
-  const hash = createHash('sha256');
-  for await (const chunk of answer) hash.update(chunk as Buffer);
-  return hash.digest('hex');
+/** The identity of a relay, made before it runs. */
+async function fingerprintOf(name: string): Promise<string> {
+  const store = diskStore(join(directory, 'nodes', name));
+  const keys = await loadOrCreateRelayKeys(store, { random: osRandom, clock: realClock, log: memoryLog() });
+  return `$${toHex(keys.rsaId)}`;
 }
 
-function* pattern(size: number): Generator<Uint8Array> {
+test.before(async (t) => {
+  t.timeout(300_000);
+  directory = mkdtempSync(join(tmpdir(), 'cepa-network-'));
+  const named = [...FAMILY, EXCLUDED, EXCLUDED_EXIT];
+  const ids = new Map(
+    await Promise.all(named.map(async (name) => [name, await fingerprintOf(name)] as const)),
+  );
+  const family = FAMILY.map((name) => ids.get(name)).join(',');
+  const more = ({ name }: NodePlan): string[] => {
+    if (FAMILY.includes(name) || name === STRANGER) return [`MyFamily ${family}`];
+    if (name !== 'client') return [];
+    return [
+      'HTTPTunnelPort 127.0.0.1:auto',
+      `ExcludeNodes ${ids.get(EXCLUDED)}`,
+      `ExcludeExitNodes ${ids.get(EXCLUDED_EXIT)}`,
+    ];
+  };
+  live = await Live.launch({ directory, more });
+});
+
+test.after.always(async () => {
+  await live?.stop();
+  for (const server of servers) server.close();
+  if (directory) rmSync(directory, { recursive: true, force: true });
+});
+
+/** A server at the demo site's address, half-open as the test wants; its port. */
+async function serve(accept: (socket: Socket) => void): Promise<number> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {});
+    accept(socket);
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, live.demo.address, resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+const refusal = async (opening: Promise<Socket>): Promise<number | undefined> =>
+  opening.then(
+    (socket) => {
+      socket.destroy();
+      return undefined;
+    },
+    (error: unknown) => (error instanceof RefusedError ? error.reply : -1),
+  );
+
+function* blocks(size: number): Generator<Buffer> {
   for (let sent = 0; sent < size; ) {
     const part = demoBytes(sent, size - sent);
     sent += part.length;
@@ -46,117 +101,195 @@ function* pattern(size: number): Generator<Uint8Array> {
   }
 }
 
-test.serial('100 MB come through three hops whole', async (t) => {
-  t.timeout(120_000);
-  t.is(await download(t.context.testnet, 100 * MB), demoDigest(100 * MB));
+test.serial('100 MB come through three hops as they are', async (t) => {
+  t.timeout(180_000);
+  t.deepEqual(await download(live.site(), `/bytes/${100 * MB}`), {
+    size: 100 * MB,
+    sha256: demoDigest(100 * MB),
+  });
 });
 
-test.serial('10 streams of 10 MB side by side', async (t) => {
-  t.timeout(120_000);
-  const digests = await Promise.all(Array.from({ length: 10 }, () => download(t.context.testnet, 10 * MB)));
-  t.deepEqual(new Set(digests), new Set([demoDigest(10 * MB)]));
-});
-
-test.serial('50 MB go up whole', async (t) => {
-  t.timeout(120_000);
-  const answer = await requestBySocks(
-    demo(t.context.testnet),
-    { path: '/upload', method: 'POST', headers: { 'content-length': 50 * MB } },
-    pattern(50 * MB),
+test.serial('ten streams of 10 MB side by side', async (t) => {
+  t.timeout(180_000);
+  const size = 10 * MB;
+  // Half of them share a circuit.
+  const all = Array.from({ length: 10 }, (_, i) =>
+    download(live.site(i % 2 ? undefined : 'together'), `/bytes/${size}`),
   );
-  let text = '';
-  for await (const chunk of answer) text += chunk;
-  t.deepEqual(JSON.parse(text), { size: 50 * MB, sha256: demoDigest(50 * MB) });
+  const sha256 = demoDigest(size);
+  t.deepEqual(await Promise.all(all), new Array(10).fill({ size, sha256 }));
 });
 
-test.serial('what an exit refuses comes back as SOCKS says it', async (t) => {
-  t.timeout(60_000);
-  const target = demo(t.context.testnet);
-  const refused = await t.throwsAsync(connectBySocks({ ...target, port: 25 }), { instanceOf: FetchError });
-  t.is(refused.reply, 2, 'not allowed by the ruleset');
-  const unknown = await t.throwsAsync(connectBySocks({ ...target, host: 'nowhere.cepa.test' }), {
-    instanceOf: FetchError,
+test.serial('50 MB go up', async (t) => {
+  t.timeout(180_000);
+  const size = 50 * MB;
+  const answer = await upload(live.site(), '/upload', blocks(size), size);
+  t.deepEqual(JSON.parse(answer), { size, sha256: demoDigest(size) });
+});
+
+test.serial('names are resolved by exits only, in both directions', async (t) => {
+  const { host, address } = live.demo;
+  t.is(await resolveName(live.proxy, host), address);
+  t.is(await resolveAddress(live.proxy, NAMED_ADDRESS), host);
+  const unknown = await t.throwsAsync(resolveName(live.proxy, 'nowhere.cepa.test'), {
+    instanceOf: RefusedError,
   });
   t.is(unknown.reply, 4, 'host unreachable');
-  const closed = await t.throwsAsync(connectBySocks({ ...target, port: 1 }), { instanceOf: FetchError });
-  t.is(closed.reply, 5, 'connection refused');
+  t.is(await refusal(open({ ...live.site(), host: 'nowhere.cepa.test' })), 4);
 });
 
-/** Downloads until it breaks or ends; whether it came whole. */
-async function cutOff(testnet: Testnet, started: () => void): Promise<boolean> {
-  const answer = await requestBySocks(demo(testnet), { path: '/bytes/9000000000' });
-  try {
-    for await (const chunk of answer) if ((chunk as Buffer).length > 0) started();
-  } catch {
-    return false;
-  }
-  return answer.complete;
-}
+test.serial('every language of the proxy ports reaches the site', async (t) => {
+  const port = await serve((socket) => socket.end('hello'));
+  const fetch = async (to: Destination) => (await readAll(await open(to))).toString();
+  const { address: host } = live.demo;
+  t.is(await fetch(live.at(port)), 'hello');
+  t.is(await fetch(live.at(port, 'socks4a')), 'hello');
+  t.is(await fetch({ ...live.at(port, 'socks5-ipv4'), host }), 'hello');
+  t.is(await fetch({ ...live.at(port, 'socks4'), host }), 'hello');
+  const tunnel = live.told('client').find((event) => event.type === 'listening' && event.what === 'http');
+  if (tunnel?.type !== 'listening') return t.fail('no HTTP port');
+  const proxy = { host: tunnel.host, port: tunnel.port };
+  t.is(await fetch({ ...live.at(port, 'http'), proxy }), 'hello');
+  // Addresses an application resolved itself are told, once.
+  return t.regex(live.log('client'), /\[warn\].*resolve/i);
+});
 
 test.serial(
-  'kill -9 of the exit in a transfer: its streams end, new ones work, and it comes back as itself',
+  'what the exits refuse, and what nobody listens for, is told in the words of the protocol',
   async (t) => {
-    t.timeout(120_000);
-    const { testnet } = t.context;
-    const { network } = testnet;
-    let cameFrom = '';
-    const stopListening = network.listen((event) => {
-      if (event.type === 'visit') cameFrom = event.address;
-    });
-    let started: () => void = () => {};
-    const first = new Promise<void>((resolve) => {
-      started = resolve;
-    });
-    const transfer = cutOff(testnet, () => started());
-    await first;
-    const victim = [...network.nodes.values()].find(({ plan }) => plan.address === cameFrom);
-    t.true(victim?.plan.exit);
-    const identity = victim?.fingerprint;
-    victim?.child?.kill();
-    t.false(await transfer, 'the stream of the dead exit ends');
-
-    const killed = performance.now();
-    let works = false;
-    while (!works && performance.now() - killed < 10_000)
-      works = await download(testnet, 1000).then(
-        (digest) => digest === demoDigest(1000),
-        () => false,
-      );
-    t.true(works, 'a new stream works within 10 s');
-
-    network.startNode(victim?.plan.name ?? '');
-    await heard(testnet, victim?.plan.name ?? '', 'consensus');
-    t.is(victim?.fingerprint, identity, 'with its identity');
-    stopListening();
+    t.is(await refusal(open(live.at(25))), 2, 'not allowed by the ruleset');
+    t.is(await refusal(open(live.at(25, 'socks4a'))), 91);
+    t.is(await refusal(open(live.at(1))), 5, 'connection refused');
   },
 );
 
-test.serial(
-  'kill -9 of an authority and its return: it has its identity, and the network votes on',
-  async (t) => {
-    t.timeout(120_000);
-    const { testnet } = t.context;
-    const authority = testnet.network.state('auth2');
-    const { v3ident, fingerprint } = authority;
-    authority.child?.kill();
-    // Two of three still make a consensus.
-    await heard(testnet, 'auth1', 'consensus');
-    testnet.network.startNode('auth2');
-    await heard(testnet, 'auth2', 'identity');
-    t.is(authority.v3ident, v3ident);
-    t.is(authority.fingerprint, fingerprint);
-    await heard(testnet, 'auth2', 'consensus');
-    const log = readFileSync(join(nodeDirectory(testnet.directory, authority.plan), 'notice.log'), 'utf8');
-    t.notRegex(log, /\[err\]/);
-  },
-);
-
-/** Waits for the next event of a kind from a node. */
-const heard = ({ network }: Testnet, name: string, type: string): Promise<void> =>
-  new Promise((resolve) => {
-    const stop = network.listen((event) => {
-      if (event.type !== 'node' || event.name !== name || event.event.type !== type) return;
-      stop();
-      resolve();
+test.serial('a client that ends first gets the whole answer', async (t) => {
+  const size = 3 * MB;
+  const port = await serve((socket) => {
+    const hash = createHash('sha256');
+    socket.on('data', (chunk) => hash.update(chunk));
+    // Nothing is answered before the client's FIN is here.
+    socket.on('end', () => {
+      socket.write(hash.digest());
+      for (const block of blocks(size)) socket.write(block);
+      socket.end();
     });
   });
+  const socket = await open(live.at(port));
+  const answer = readAll(socket);
+  for (const block of blocks(size)) socket.write(block);
+  socket.end();
+  const bytes = await answer;
+  t.is(bytes.length, 32 + size);
+  t.is(toHex(bytes.subarray(0, 32)).toLowerCase(), demoDigest(size));
+  t.is(createHash('sha256').update(bytes.subarray(32)).digest('hex'), demoDigest(size));
+});
+
+test.serial('a server that ends first gets all that follows', async (t) => {
+  const size = 3 * MB;
+  let got: (digest: string) => void;
+  const digest = new Promise<string>((resolve) => {
+    got = resolve;
+  });
+  const port = await serve((socket) => {
+    socket.end('over to you');
+    const hash = createHash('sha256');
+    socket.on('data', (chunk) => hash.update(chunk));
+    socket.on('end', () => got(hash.digest('hex')));
+  });
+  const socket = await open(live.at(port));
+  t.is((await readAll(socket)).toString(), 'over to you');
+  for (const block of blocks(size)) socket.write(block);
+  socket.end();
+  t.is(await digest, demoDigest(size));
+});
+
+test.serial('users do not share circuits, and one user does', async (t) => {
+  const port = await serve((socket) => socket.end('hello'));
+  const fetch = async (user: string) => readAll(await open({ ...live.at(port), user }));
+  const since = live.events.length;
+  await fetch('alice');
+  await fetch('bob');
+  t.is(live.circuits('used', since).length, 2);
+  await fetch('alice');
+  await fetch('bob');
+  t.is(live.circuits('used', since).length, 2);
+});
+
+/** Names of the relays with a flag in the consensus. */
+async function flagged(flag: string): Promise<string[]> {
+  const { address, dirPort } = live.testnet.network.state('auth1').plan;
+  const answer = await fetch(`http://${address}:${dirPort}/tor/status-vote/current/consensus`);
+  const { routers } = parseConsensus(await answer.text());
+  return routers.filter(({ flags }) => flags.has(flag)).map(({ nickname }) => nickname);
+}
+
+test.serial('the paths of all circuits keep every rule', async (t) => {
+  const plans = new Map(live.testnet.network.context.plan.nodes.map((plan) => [plan.name, plan]));
+  // The flags of a guard may have gone since it was chosen, not those of all relays that were made for it.
+  const guardable = new Set([
+    ...(await flagged('Guard')),
+    ...[...plans.values()].filter(({ guard }) => guard).map(({ name }) => name),
+  ]);
+  const circuits = live.circuits('built');
+  t.true(circuits.length >= 20, `only ${circuits.length} circuits`);
+  for (const circuit of circuits) {
+    const names = live.names(circuit);
+    const path = names.map((name) => plans.get(name)!);
+    const text = names.join(' ');
+    t.is(path.length, 3, text);
+    t.is(new Set(names).size, 3, `${text}: a relay twice`);
+    t.is(new Set(path.map(({ address }) => address.split('.').slice(0, 2).join('.'))).size, 3, text);
+    t.true(guardable.has(names[0]!), `${text}: the first is no guard`);
+    if (circuit.kind === 'exit') t.true(path[2]!.exit, `${text}: the last is no exit`);
+    t.true(names.filter((name) => FAMILY.includes(name)).length < 2, `${text}: two of one family`);
+    t.false(names.includes(EXCLUDED), `${text}: an excluded relay`);
+    if (circuit.kind === 'exit') t.not(names[2], EXCLUDED_EXIT, `${text}: an excluded exit`);
+  }
+  const guards = new Set(circuits.map((circuit) => live.names(circuit)[0]));
+  t.true(guards.size <= 2, `more than a primary guard or two: ${[...guards]}`);
+  // What is allowed does happen.
+  const all = circuits.map((circuit) => live.names(circuit));
+  t.true(all.some((names) => FAMILY.some((name) => names.includes(name))));
+});
+
+const hasConsensus = (event: NodeEvent) => event.type === 'consensus';
+
+for (const position of [1, 2, 0])
+  test.serial(
+    `kill -9 of ${['the guard', 'the middle', 'the exit'][position]} amid a transfer`,
+    async (t) => {
+      t.timeout(120_000);
+      const since = live.events.length;
+      let victim: string | undefined;
+      let killed = 0;
+      const transfer = download(live.site(), `/bytes/${1000 * MB}`, (size) => {
+        if (size < MB || victim !== undefined) return;
+        victim = live.names(live.circuits('used', since).at(-1)!)[position];
+        killed = performance.now();
+        process.kill(live.pid(victim!), 'SIGKILL');
+      });
+      await t.throwsAsync(transfer);
+      // The very next stream works, whatever the client has to find out for it.
+      await download(live.site(), '/');
+      t.true(performance.now() - killed < 10_000, 'new streams work within 10 s');
+      const log = live.log('client');
+      t.notRegex(log, /\[err|bug/i);
+
+      const { fingerprint } = live.testnet.network.state(victim!);
+      await live.start(victim!, hasConsensus);
+      t.is(live.testnet.network.state(victim!).fingerprint, fingerprint);
+    },
+  );
+
+test.serial('an authority that was killed is back as who it was, with its documents', async (t) => {
+  const before = live.testnet.network.state('auth2');
+  const { fingerprint, v3ident, ed25519 } = before;
+  const since = live.events.length;
+  await live.restart('auth2', hasConsensus);
+  t.like(live.testnet.network.state('auth2'), { fingerprint, v3ident, ed25519 });
+  t.true(live.told('auth2', since).some((event) => event.type === 'consensus' && event.relays === 12));
+  const { address, dirPort } = before.plan;
+  const all = await fetch(`http://${address}:${dirPort}/tor/server/all`);
+  t.is((await all.text()).match(/^router /gm)?.length, 12);
+});

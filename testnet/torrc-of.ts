@@ -22,6 +22,8 @@ export interface TorrcContext {
   readonly authorities: ReadonlyMap<string, AuthorityIdentity>;
   readonly voting: VotingTimes;
   readonly socks: string;
+  /** Lines of a node's own, on top. */
+  readonly more?: (node: NodePlan) => readonly string[];
 }
 
 /** A voting schedule, in whole seconds. */
@@ -123,6 +125,7 @@ export function nodeTorrc(node: NodePlan, context: TorrcContext): string {
     `OutboundBindAddress ${node.address}`,
     ...roleLines(node, context),
     ...sharedLines(context),
+    ...(context.more?.(node) ?? []),
     '',
   ].join('\n');
 }
