@@ -135,6 +135,9 @@ test('an extra-info goes with the descriptor that names it', (t) => {
   t.is(admitExtraInfo({ ...extra!, published: other.published }, other).verdict, 'rejected');
   const newer = { ...own, extraInfoDigest: undefined, published: own.published + 1 };
   t.is(admitExtraInfo(extra!, newer).verdict, 'known');
+  // A relay that restarted: its new descriptor said nothing new and was not taken, the older one is the one held.
+  const older = { ...own, extraInfoDigest: undefined, published: own.published - 1 };
+  t.is(admitExtraInfo(extra!, older).verdict, 'known');
 });
 
 test('private addresses', (t) => {

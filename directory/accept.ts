@@ -162,8 +162,8 @@ export function admitExtraInfo(extra: ExtraInfo, descriptor: ServerDescriptor | 
     return { verdict: 'accepted' };
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
-    // That of a descriptor we have replaced: no fault of the relay's.
-    if (extra.published < descriptor.published)
+    // That of a descriptor we have replaced, or did not want because it says nothing new: no fault of the relay's.
+    if (extra.published !== descriptor.published)
       return { verdict: 'known', reason: 'Extrainfo published time did not match routerdesc' };
     return rejected(error.message);
   }
