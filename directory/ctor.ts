@@ -4,6 +4,7 @@
  * @module
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -122,7 +123,7 @@ export class TorProcess {
 export function loopbackPlace(): { root: string; address(n: number): string; remove(): void } {
   const root = mkdtempSync(join(tmpdir(), 'cepa-tor-'));
   const second = 20 + (process.pid % 200);
-  const third = Math.floor(Math.random() * 250);
+  const third = randomInt(250);
   return {
     root,
     address: (n) => `127.${second}.${third}.${n}`,
