@@ -1,5 +1,11 @@
 /**
- * Serves a node's metrics over HTTP (`MetricsPort`): `GET /metrics`.
+ * Serves a node's metrics and its state over HTTP (`MetricsPort`):
+ *
+ * ```
+ * GET /metrics   for Prometheus
+ * GET /healthz   200 while the process answers
+ * GET /readyz    200 when the node is of use; 503, and what is missing, when it is not
+ * ```
  *
  * @module
  */
@@ -9,18 +15,26 @@ import type { Log } from '../../shared/log/types.js';
 import { createMetrics } from '../../shared/metrics/prometheus.js';
 import type { NodeEvent } from '../../shared/runtime/env.js';
 import type { PortOption } from '../../shared/torrc/options.js';
+import type { Missing } from './readiness.js';
 
 /** Opens the ports; gives what has to hear the node's events. */
 export async function serveMetrics(
   ports: readonly PortOption[],
   log: Log,
   report: (event: NodeEvent) => void,
+  missing: () => Missing,
 ): Promise<(event: NodeEvent) => void> {
   const metrics = createMetrics({ processMetrics: true });
   for (const port of ports) {
     const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
-      if (request.method !== 'GET' || request.url?.split('?', 1)[0] !== '/metrics') {
-        response.writeHead(404).end('Metrics are at /metrics\n');
+      const path = request.method === 'GET' ? request.url?.split('?', 1)[0] : undefined;
+      if (path === '/healthz' || path === '/readyz') {
+        const lacks = path === '/readyz' ? missing() : undefined;
+        response.writeHead(lacks === undefined ? 200 : 503).end(`${lacks ?? 'ok'}\n`);
+        return;
+      }
+      if (path !== '/metrics') {
+        response.writeHead(404).end('There are /metrics, /healthz and /readyz\n');
         return;
       }
       metrics.show().then(

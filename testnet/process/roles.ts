@@ -7,6 +7,7 @@
 import type { Env } from '../../shared/runtime/env.js';
 import type { Options } from '../../shared/torrc/options.js';
 import type { Role } from '../../shared/torrc/table-types.js';
+import { authorityMissing, clientMissing, type Missing, relayMissing } from './readiness.js';
 
 /** A node that runs. */
 export interface RunningNode {
@@ -14,23 +15,33 @@ export interface RunningNode {
   stop(graceful: boolean): Promise<void>;
   /** Takes over what can change while running; the names of the options it took. */
   reload?(options: Options): readonly string[];
+  /** What keeps it from being of use now; undefined when nothing does. */
+  missing(): Missing;
 }
+
+const withReadiness = (node: Omit<RunningNode, 'missing'>, missing: () => Missing): RunningNode => ({
+  stop: (graceful) => node.stop(graceful),
+  ...(node.reload && { reload: (options) => node.reload?.(options) ?? [] }),
+  missing,
+});
 
 /** Starts a node of the role. */
 export async function startRole(role: Role, options: Options, env: Env): Promise<RunningNode> {
   switch (role) {
     case 'authority': {
       const { startAuthority } = await import('../../directory/node.js');
-      return startAuthority(options, env);
+      const authority = await startAuthority(options, env);
+      return withReadiness(authority, () => authorityMissing(authority.status(), env.clock.now()));
     }
     case 'relay': {
       const { startRelay } = await import('../../relay/node.js');
-      return startRelay(options, env);
+      const relay = await startRelay(options, env);
+      return withReadiness(relay, () => relayMissing(relay.status(), env.clock.now()));
     }
     case 'client': {
       const { startClient } = await import('../../client/node.js');
       const client = await startClient(options, env);
-      return { stop: () => client.stop() };
+      return { stop: () => client.stop(), missing: () => clientMissing(client.status()) };
     }
   }
 }

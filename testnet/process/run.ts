@@ -137,7 +137,14 @@ class NodeProcess {
     };
     if (this.options.MetricsPort.length > 0) {
       const { serveMetrics } = await import('./metrics-server.js');
-      this.listeners.push(await serveMetrics(this.options.MetricsPort, log, (event) => this.event(event)));
+      this.listeners.push(
+        await serveMetrics(
+          this.options.MetricsPort,
+          log,
+          (event) => this.event(event),
+          () => (this.node ? this.node.missing() : 'it is starting'),
+        ),
+      );
     }
     this.node = await startRole(this.source.role, this.options, env);
     if (this.stopping > 0) await this.stop('asked to before the start was over');
