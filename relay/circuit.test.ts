@@ -12,7 +12,7 @@ import { batchOf, HandClock } from '../shared/onion/testing.js';
 import type { IncomingStream } from '../shared/onion/types.js';
 import { testRandom } from '../shared/testing/random.js';
 import { CircuitSwitch, type SwitchEnv } from './switch.js';
-import { FakeChannel, OneHop, RelayLeg } from './testing.js';
+import { FakeChannel, noDefences, OneHop, RelayLeg } from './testing.js';
 
 const rsaId = Buffer.alloc(20, 5);
 const extend2 = EXTEND2.encode({
@@ -26,9 +26,11 @@ function relay(more: Partial<SwitchEnv> = {}) {
   const random = testRandom('relay circuit');
   const next = new FakeChannel({ rsaId });
   const streams: IncomingStream[] = [];
+  const clock = new HandClock();
   const env: SwitchEnv = {
-    clock: new HandClock(),
+    clock,
     random,
+    defences: noDefences(clock, random),
     log: memoryLog(),
     keys: {} as RelayKeys,
     param: (_name, fallback) => fallback,

@@ -6,7 +6,7 @@
  */
 import { CellBatch, MAX_BATCH } from '../shared/cell/batch.js';
 import { CREATE2, CREATED2 } from '../shared/cell/channel-cells.js';
-import { Command, DestroyReason, RelayCommand } from '../shared/cell/commands.js';
+import { CELL_SIZE, Command, DestroyReason, RelayCommand } from '../shared/cell/commands.js';
 import { EXTENDED2 } from '../shared/cell/relay-cells.js';
 import type { Channel, ChannelManager, Leg, LegHandler } from '../shared/link/types.js';
 import type { Log } from '../shared/log/types.js';
@@ -29,7 +29,9 @@ export interface CircuitHost {
   readonly channels: Pick<ChannelManager, 'get'>;
   readonly extendRules: ExtendRules;
   /** BEGIN, BEGIN_DIR or RESOLVE from the client behind `from`. */
-  stream(stream: IncomingStream, from: Channel): void;
+  stream(stream: IncomingStream, from: Channel, circuit: RelayCircuit): void;
+  /** The circuit is about to die of a full queue, towards the next relay or back. */
+  queueFull?(circuit: RelayCircuit, onward: boolean): void;
   /** A message for an onion-service role; false when it is for none. */
   hsMessage?(circuit: EndCircuit, command: number, data: Uint8Array): boolean;
   /** The circuit is over. */
@@ -110,6 +112,23 @@ export class RelayCircuit implements LegHandler, EndCircuit {
     return this.previous.queued + ('leg' in this.onward ? this.onward.leg.queued : 0);
   }
 
+  /** Bytes in its queues and streams. */
+  get memory(): number {
+    return this.queued * CELL_SIZE + (this.end?.queuedBytes ?? 0);
+  }
+
+  /** Monotonic milliseconds since when the oldest of them waits. */
+  get waitingSince(): number | undefined {
+    const onward = 'leg' in this.onward ? this.onward.leg.since : undefined;
+    const times = [this.previous.since, onward, this.end?.waitingSince].filter((time) => time !== undefined);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  /** Ends it for want of memory. */
+  kill(): void {
+    this.close(DestroyReason.RESOURCELIMIT);
+  }
+
   /** The handshake is done: answers the client and takes cells from now on. */
   answer(command: number, body: Uint8Array, answered: Answered): void {
     if (this.dead) return;
@@ -124,7 +143,7 @@ export class RelayCircuit implements LegHandler, EndCircuit {
       leg: () => this.previous,
       flow: answered.flow,
       onMessage: (relayCommand, streamId, data) => this.message(relayCommand, streamId, data),
-      onStream: (stream) => this.host.stream(stream, this.previous.channel),
+      onStream: (stream) => this.host.stream(stream, this.previous.channel, this),
       onViolation: (error) => {
         this.host.log.info('a client broke the protocol', { error: error.message });
         this.close(DestroyReason.PROTOCOL);
@@ -175,13 +194,13 @@ export class RelayCircuit implements LegHandler, EndCircuit {
       return false;
     }
     const leg = this.onward.leg;
-    if (ours === 0) return this.sent(leg.send(batch, 0, batch.n));
+    if (ours === 0) return this.sent(leg.send(batch, 0, batch.n), true);
     let from = 0;
     while (from < batch.n) {
       while (from < batch.n && mine[from] === 1) from++;
       let to = from;
       while (to < batch.n && mine[to] === 0) to++;
-      if (to > from && !this.sent(leg.send(batch, from, to))) return false;
+      if (to > from && !this.sent(leg.send(batch, from, to), true)) return false;
       from = to;
     }
     return true;
@@ -217,7 +236,8 @@ export class RelayCircuit implements LegHandler, EndCircuit {
     this.sent(this.previous.send(batch, 0, batch.n));
   }
 
-  private sent(taken: boolean): boolean {
+  private sent(taken: boolean, onward = false): boolean {
+    if (!taken) this.host.queueFull?.(this, onward);
     if (!taken) this.close(DestroyReason.RESOURCELIMIT);
     return taken && !this.dead;
   }

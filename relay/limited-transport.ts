@@ -191,9 +191,13 @@ export class LimitedTransport implements Transport {
     return this.inner.listenTcp(at, (conn) => accept(new LimitedConn(conn, this.limiter, 'relayed')));
   }
 
-  listenTls(at: NetAddress, identity: () => TlsIdentity, accept: (conn: TlsConn) => void): Promise<Listener> {
-    return this.inner.listenTls(at, identity, (conn) =>
-      accept(new LimitedTlsConn(conn, this.limiter, 'relayed')),
-    );
+  listenTls(
+    at: NetAddress,
+    identity: () => TlsIdentity,
+    accept: (conn: TlsConn) => void,
+    admit?: (host: string) => boolean,
+  ): Promise<Listener> {
+    const wrapped = (conn: TlsConn) => accept(new LimitedTlsConn(conn, this.limiter, 'relayed'));
+    return this.inner.listenTls(at, identity, wrapped, admit);
   }
 }

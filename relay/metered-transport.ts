@@ -123,7 +123,13 @@ export class MeteredTransport implements Transport {
     return this.inner.listenTcp(at, (conn) => accept(new MeteredConn(conn, this.meter)));
   }
 
-  listenTls(at: NetAddress, identity: () => TlsIdentity, accept: (conn: TlsConn) => void): Promise<Listener> {
-    return this.inner.listenTls(at, identity, (conn) => accept(new MeteredTlsConn(conn, this.meter)));
+  listenTls(
+    at: NetAddress,
+    identity: () => TlsIdentity,
+    accept: (conn: TlsConn) => void,
+    admit?: (host: string) => boolean,
+  ): Promise<Listener> {
+    const wrapped = (conn: TlsConn) => accept(new MeteredTlsConn(conn, this.meter));
+    return this.inner.listenTls(at, identity, wrapped, admit);
   }
 }

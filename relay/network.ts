@@ -19,6 +19,7 @@ export class Network {
   private seen: Consensus | undefined;
   private routers = new Map<RelayId, RouterStatus>();
   private addresses = new Set<string>();
+  private hosts = new Set<string>();
 
   constructor(source: NetworkSource) {
     this.source = source;
@@ -30,7 +31,10 @@ export class Network {
     this.seen = consensus;
     this.routers = new Map(consensus?.routers.map((router) => [router.id, router]));
     this.addresses = new Set();
+    this.hosts = new Set();
     for (const router of consensus?.routers ?? []) {
+      this.hosts.add(canonicalHost(router.address));
+      if (router.ipv6) this.hosts.add(canonicalHost(router.ipv6.host));
       this.addresses.add(addressKey(router.address, router.orPort));
       if (router.dirPort !== 0) this.addresses.add(addressKey(router.address, router.dirPort));
       if (router.ipv6) this.addresses.add(addressKey(router.ipv6.host, router.ipv6.port));
@@ -53,6 +57,12 @@ export class Network {
   isRelayPort(host: string, port: number): boolean {
     this.refresh();
     return this.addresses.has(addressKey(host, port));
+  }
+
+  /** Whether some listed relay has the address. */
+  isRelayHost(host: string): boolean {
+    this.refresh();
+    return this.hosts.has(canonicalHost(host));
   }
 
   /** The ed25519 identity of a relay whose descriptor or microdescriptor is here. */

@@ -23,12 +23,15 @@ import { loadBandwidth, saveBandwidth } from './bandwidth-state.js';
 import { buildOwnDocuments } from './descriptor.js';
 import { DirManager, PUBLIC_DIR_TIMES, TESTING_DIR_TIMES } from './dir-manager.js';
 import { cacheDirServer } from './dir-server.js';
+import { type DosCounts, DosDefences } from './dos.js';
+import { DosParams } from './dos-params.js';
 import { Exit } from './exit.js';
 import { exitRulesOf } from './exit-rules.js';
 import { Hibernation } from './hibernation.js';
 import { HsDirStore } from './hs-dir.js';
 import { LimitedTransport } from './limited-transport.js';
 import { linkLimits, linkPadding } from './link-config.js';
+import { defaultCeiling, MemoryCeiling, type MemoryCounts } from './memory.js';
 import { MeteredTransport } from './metered-transport.js';
 import { Network } from './network.js';
 import { PortSet } from './port-set.js';
@@ -50,6 +53,9 @@ const TESTING_DIR_TIMEOUT = 10_000;
 /** Bytes of onion-service descriptors a relay holds: some thousands of them. */
 const MAX_HSDIR_BYTES = 256 * 1024 * 1024;
 
+/** Memory to reckon with where nobody says how much there is. */
+const DEFAULT_MEMORY = 2 * 1024 ** 3;
+
 /** What an authority, which is a relay with more, brings along. */
 export interface RelayExtras {
   /** Answers on the DirPort and on BEGIN_DIR in place of the relay's own server; the relay then fetches no documents. */
@@ -65,6 +71,8 @@ export interface RelayStatus {
   /** Seconds. */
   readonly uptime: number;
   readonly circuits: SwitchStatus;
+  readonly defences: DosCounts;
+  readonly memory: MemoryCounts;
   readonly exitStreams: number;
   /** Descriptors of onion services held; undefined when none are. */
   readonly hsDescriptors: number | undefined;
@@ -114,7 +122,9 @@ class Relay implements RelayNode {
   private readonly limiter: BandwidthLimiter;
   private readonly accounting: Hibernation;
   private readonly address: SelfAddress;
+  private readonly memory: MemoryCeiling;
   private readonly circuits: CircuitSwitch;
+  private readonly defences: DosDefences;
   private readonly exit: Exit;
   private readonly exitRules: ReturnType<typeof exitRulesOf>;
   private readonly authorities: Authorities;
@@ -144,7 +154,15 @@ class Relay implements RelayNode {
       identity: keys.rsaId,
       changed: (state) => this.accountingChanged(state),
     });
-    const metered = { ...env, transport: new MeteredTransport(limited, this.history, this.accounting) };
+    this.memory = new MemoryCeiling({
+      ...env,
+      ceiling: () => options.MaxMemInQueues || defaultCeiling(env.memory ?? DEFAULT_MEMORY),
+      used: () => this.channels.memory + this.circuits.streamMemory,
+      circuits: () => this.circuits.all,
+      links: () => this.channels.channels,
+    });
+    const meters = [this.history, this.accounting, this.memory];
+    const metered = { ...env, transport: new MeteredTransport(limited, ...meters) };
     const localHost = linkSource(options);
 
     this.exitRules = exitRulesOf(options, this.address, this.network);
@@ -163,9 +181,15 @@ class Relay implements RelayNode {
       dirServer: () => this.dirServer,
       hibernating: () => this.hibernating,
     };
+    this.defences = new DosDefences({
+      ...env,
+      dos: new DosParams(options, this.network.param),
+      isRelay: (host) => this.network.isRelayHost(host),
+    });
     this.circuits = new CircuitSwitch({
       ...env,
       keys,
+      defences: this.defences,
       param: this.network.param,
       channels: { get: (target) => this.channels.get(target) },
       extendRules: this.extendRules(),
@@ -178,6 +202,7 @@ class Relay implements RelayNode {
       ownAddresses: () => this.address.all,
       limits: () => linkLimits(this.network.param),
       padding: linkPadding(this.network.param),
+      admit: (host) => this.defences.admit(host),
       opened: (channel, news) => this.linkOpened(channel, news),
       ...(localHost !== undefined && { localHost }),
     });
@@ -206,6 +231,7 @@ class Relay implements RelayNode {
 
   /** What an authority proves to have seen of us counts; what anybody else says does not. */
   private linkOpened(channel: Channel, news: PeerNews): void {
+    this.defences.opened(channel);
     const id = channel.peer.rsaId && toHex(channel.peer.rsaId);
     const isAuthority = this.options.DirAuthority.some((authority) => authority.fingerprint === id);
     if (isAuthority && news.observedHost !== undefined) this.address.suggest(news.observedHost);
@@ -423,6 +449,8 @@ class Relay implements RelayNode {
       fingerprint: this.fingerprint,
       uptime: this.uptime,
       circuits: this.circuits.status(),
+      defences: this.defences.counts,
+      memory: this.memory.counts,
       exitStreams: this.exit.streams,
       hsDescriptors: this.hsDir?.count,
       publishedTo: this.publisher.acceptedBy.size,

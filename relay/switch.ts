@@ -4,16 +4,30 @@
  * @module
  */
 import { CREATE2 } from '../shared/cell/channel-cells.js';
-import { Command, DestroyReason, HandshakeType } from '../shared/cell/commands.js';
+import {
+  CELL_SIZE,
+  Command,
+  DestroyReason,
+  EndReason,
+  HandshakeType,
+  RelayCommand,
+} from '../shared/cell/commands.js';
+import { RESOLVED } from '../shared/cell/relay-cells.js';
 import type { Channel, ChannelHandler, Leg } from '../shared/link/types.js';
 import type { Log } from '../shared/log/types.js';
+import type { IncomingStream } from '../shared/onion/types.js';
 import { type CircuitHost, RelayCircuit } from './circuit.js';
+import type { DosDefences } from './dos.js';
 import { answerCreate, type HandshakeEnv, isCheap } from './handshakes.js';
 import { HsRoles, type HsRolesStatus } from './hs-roles.js';
 import { OnionskinQueue } from './onionskins.js';
 
+/** RESOLVED: an error that may pass. */
+const TRY_AGAIN = RESOLVED.encode({ answers: [{ type: 'error', transient: true, ttl: 0 }] });
+
 /** What the switch needs besides what its circuits need. */
-export interface SwitchEnv extends HandshakeEnv, Omit<CircuitHost, 'closed' | 'hsMessage'> {
+export interface SwitchEnv extends HandshakeEnv, Omit<CircuitHost, 'closed' | 'hsMessage' | 'queueFull'> {
+  readonly defences: DosDefences;
   /** Whether new circuits are refused because the relay is going down. */
   hibernating(): boolean;
 }
@@ -26,6 +40,8 @@ export interface SwitchStatus {
   readonly handshakes: Readonly<Record<'fast' | 'ntor' | 'ntor-v3' | 'other', number>>;
   readonly onionskins: { readonly waiting: number; readonly answered: number; readonly dropped: number };
   readonly queuedCells: number;
+  /** Circuits that died of a full queue. */
+  readonly fullQueues: { readonly onward: number; readonly back: number };
   readonly streams: number;
   readonly onionServices: HsRolesStatus;
 }
@@ -41,6 +57,7 @@ export class CircuitSwitch implements ChannelHandler {
   private readonly handshakes = { fast: 0, ntor: 0, 'ntor-v3': 0, other: 0 };
   private created = 0;
   private refused = 0;
+  private readonly fullQueues = { onward: 0, back: 0 };
 
   constructor(env: SwitchEnv) {
     this.env = env;
@@ -56,7 +73,8 @@ export class CircuitSwitch implements ChannelHandler {
       log: env.log,
       channels: env.channels,
       extendRules: env.extendRules,
-      stream: (stream, from) => env.stream(stream, from),
+      stream: (stream, from, circuit) => this.stream(stream, from, circuit),
+      queueFull: (circuit, onward) => this.queueFull(circuit, onward),
       hsMessage: (circuit, relayCommand, data) => this.roles.message(circuit, relayCommand, data),
       closed: (circuit) => {
         this.circuits.delete(circuit);
@@ -69,6 +87,10 @@ export class CircuitSwitch implements ChannelHandler {
     this.count(command, body);
     if (this.env.hibernating()) {
       this.refuse(leg, DestroyReason.HIBERNATING);
+      return;
+    }
+    if (this.env.defences.refusesCircuit(leg.channel)) {
+      this.refuse(leg, DestroyReason.RESOURCELIMIT);
       return;
     }
     if (command === Command.CREATE) {
@@ -118,13 +140,46 @@ export class CircuitSwitch implements ChannelHandler {
     else this.handshakes[command === Command.CREATE2 ? handshakeName(body) : 'other']++;
   }
 
+  private stream(stream: IncomingStream, from: Channel, circuit: RelayCircuit): void {
+    switch (this.env.defences.stream(circuit, stream.command)) {
+      case 'serve':
+        this.env.stream(stream, from, circuit);
+        return;
+      case 'refuse':
+        // Not RESOURCELIMIT: for that a client would avoid this exit until the next consensus.
+        if (stream.command === RelayCommand.RESOLVE) stream.answer(TRY_AGAIN);
+        else stream.abort(EndReason.MISC);
+        return;
+      case 'close circuit':
+        circuit.close(DestroyReason.RESOURCELIMIT);
+    }
+  }
+
+  private queueFull(circuit: RelayCircuit, onward: boolean): void {
+    this.fullQueues[onward ? 'onward' : 'back']++;
+    if (onward) this.env.defences.queueFull(circuit.previous.channel);
+  }
+
   closed(channel: Channel, reason: string): void {
+    this.env.defences.closed(channel);
     this.log.debug('channel closed', { channel: channel.id, reason });
   }
 
   /** Ends every circuit. */
   closeAll(reason: number): void {
     for (const circuit of [...this.circuits]) circuit.close(reason);
+  }
+
+  /** All of them, for whoever has to free memory. */
+  get all(): Iterable<RelayCircuit> {
+    return this.circuits;
+  }
+
+  /** Bytes that streams hold; what waits in queues of cells the links count. */
+  get streamMemory(): number {
+    let bytes = 0;
+    for (const circuit of this.circuits) bytes += circuit.memory - circuit.queued * CELL_SIZE;
+    return bytes;
   }
 
   status(): SwitchStatus {
@@ -141,6 +196,7 @@ export class CircuitSwitch implements ChannelHandler {
       handshakes: { ...this.handshakes },
       onionskins: this.onionskins.counts,
       queuedCells,
+      fullQueues: { ...this.fullQueues },
       streams,
       onionServices: this.roles.status(),
     };

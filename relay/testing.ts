@@ -6,11 +6,15 @@
 import { MAX_BATCH } from '../shared/cell/batch.js';
 import { BODY_SIZE, Command, RELAY_HEADER_SIZE } from '../shared/cell/commands.js';
 import type { Channel, Leg, LegHandler, PeerIdentity } from '../shared/link/types.js';
+import { memoryLog } from '../shared/log/memory.js';
 import { batchOf, FakeLeg } from '../shared/onion/testing.js';
 import { tor1Client } from '../shared/onion/tor1.js';
 import type { ClientLayer, HopKeys, IncomingStream, StreamHandlers } from '../shared/onion/types.js';
+import type { Clock, Random } from '../shared/runtime/types.js';
 import type { Options } from '../shared/torrc/options.js';
 import { loadOptions } from '../shared/torrc/parse.js';
+import { DosDefences } from './dos.js';
+import { DosParams } from './dos-params.js';
 
 /** An authority that nobody answers for. */
 const NOBODY = `DirAuthority nobody orport=7001 v3ident=${'A'.repeat(40)} 127.250.0.1:7000 ${'B'.repeat(40)}`;
@@ -31,6 +35,16 @@ export const optionsOf = (...lines: string[]): Options =>
     args: [],
     role: 'relay',
   }).options;
+
+/** Defences that nothing has switched on. */
+export const noDefences = (clock: Clock, random: Random): DosDefences =>
+  new DosDefences({
+    clock,
+    random,
+    log: memoryLog(),
+    dos: new DosParams(optionsOf('ORPort 9001'), (_name, fallback) => fallback),
+    isRelay: () => false,
+  });
 
 /** A channel that keeps the legs it opens. */
 export class FakeChannel implements Channel {

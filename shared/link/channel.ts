@@ -393,6 +393,22 @@ export class LinkChannel implements LegHost {
     this.gone(reason);
   }
 
+  // What memory it holds.
+
+  get memory(): number {
+    return this.writing;
+  }
+
+  get waitingSince(): number | undefined {
+    return this.writing > 0 ? this.lastWrite : undefined;
+  }
+
+  /** Ends it at once: what is not sent is lost. */
+  kill(): void {
+    this.conn.destroy();
+    this.gone('out of memory');
+  }
+
   /** The connection is over: every circuit is told, then the handler. */
   gone(reason: string): void {
     if (!this.open) return;

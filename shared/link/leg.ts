@@ -49,6 +49,10 @@ export class CircuitLeg implements Leg, Turn {
     return this.queue.length;
   }
 
+  get since(): number | undefined {
+    return this.queue.since;
+  }
+
   send(batch: CellBatch, from = 0, to = batch.n): boolean {
     if (this.dead) return false;
     const { channel, queue } = this;

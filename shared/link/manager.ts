@@ -77,6 +77,8 @@ export interface ChannelManagerConfig {
   readonly handler: ChannelHandler;
   /** The addresses this relay is listed with, for NETINFO. */
   readonly ownAddresses?: () => readonly NetAddress[];
+  /** Whether a connection from an address is taken at all; asked before any handshake. */
+  readonly admit?: (host: string) => boolean;
   /** Source address of what is dialled. */
   readonly localHost?: string;
   /** Asked for at each new channel. */
@@ -221,6 +223,7 @@ class Links implements LinkManager {
       at,
       () => this.credentials()!.tls,
       (conn) => this.accept(conn),
+      this.config.admit,
     );
     this.listeners.add(listener);
     return {

@@ -34,6 +34,8 @@ export interface Leg {
   handler: LegHandler;
   /** Cells waiting to be written. */
   readonly queued: number;
+  /** Monotonic milliseconds since when the oldest of them waits (the first of its block); undefined when none does. */
+  readonly since: number | undefined;
   /** Whether the queue is over its high mark: whoever can wait, waits for `writable`. */
   readonly full: boolean;
   readonly dead: boolean;

@@ -89,6 +89,15 @@ export class CircuitEnd implements StreamHost {
     return sum;
   }
 
+  /** Monotonic milliseconds since when what some stream has queued has not moved; undefined when nothing is queued. */
+  get waitingSince(): number | undefined {
+    let oldest: number | undefined;
+    for (const { waitingSince } of this.byId.values())
+      if (waitingSince !== undefined && (oldest === undefined || waitingSince < oldest))
+        oldest = waitingSince;
+    return oldest;
+  }
+
   /** Sends a message; `data` at most 498 bytes. */
   send(command: number, streamId: number, data: Uint8Array): void {
     this.packer.send(command, streamId, data);

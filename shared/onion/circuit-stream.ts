@@ -68,6 +68,8 @@ export class CircuitStream implements IncomingStream {
   private head = 0;
   private headUsed = 0;
   private queued = 0;
+  /** Monotonic milliseconds since when the chunk at the head waits to be packed. */
+  private headSince = 0;
   private wantsDrain = false;
   private packageWindow = STREAM_WINDOW;
   private deliverWindow = STREAM_WINDOW;
@@ -108,6 +110,11 @@ export class CircuitStream implements IncomingStream {
     return this.queued;
   }
 
+  /** Monotonic milliseconds since when queued data has not moved; undefined when nothing is queued. */
+  get waitingSince(): number | undefined {
+    return this.queued > 0 ? this.headSince : undefined;
+  }
+
   /** Cells that could arrive on this stream yet; for what is told apart after its end. */
   get cellsDue(): number {
     return this.host.flow.streamWindows ? this.deliverWindow : Number.POSITIVE_INFINITY;
@@ -117,6 +124,7 @@ export class CircuitStream implements IncomingStream {
 
   write(bytes: Uint8Array): boolean {
     if (this.ending || this.closed || bytes.length === 0) return this.queued <= HIGH_WATER;
+    if (this.queued === 0) this.headSince = this.host.clock.monotonic();
     this.queue.push(bytes);
     this.queued += bytes.length;
     this.host.wake(this);
@@ -346,6 +354,7 @@ export class CircuitStream implements IncomingStream {
   private dropHead(): void {
     this.head++;
     this.headUsed = 0;
+    if (this.queued > 0) this.headSince = this.host.clock.monotonic();
     if (this.head < this.queue.length && this.head < 64) return;
     this.queue.splice(0, this.head);
     this.head = 0;

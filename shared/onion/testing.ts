@@ -66,6 +66,10 @@ export class FakeLeg implements Leg {
     return this.cells.length;
   }
 
+  get since(): number | undefined {
+    return this.cells.length > 0 ? 0 : undefined;
+  }
+
   get full(): boolean {
     return this.cells.length >= this.high;
   }

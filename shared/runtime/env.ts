@@ -52,6 +52,8 @@ export interface Env {
   readonly store: Store;
   /** A store for a directory that is not under this node's own, e.g. HiddenServiceDir. */
   readonly storeAt?: (directory: string) => Store;
+  /** Bytes of memory there are for this process, for limits that follow from it. */
+  readonly memory?: number;
   /** Where events go; nowhere when absent. */
   readonly report?: (event: NodeEvent) => void;
 }

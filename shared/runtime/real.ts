@@ -5,6 +5,7 @@
  */
 import { constants, randomFillSync, randomInt } from 'node:crypto';
 import net from 'node:net';
+import { totalmem } from 'node:os';
 import tls from 'node:tls';
 import type {
   Clock,
@@ -62,12 +63,22 @@ export const osRandom: Random = {
   fraction: () => randomInt(2 ** 47) / 2 ** 47,
 };
 
+/** Bytes of memory this process may use: the machine's, or what a container leaves of it. */
+export function availableMemory(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
+
 /** Bytes a socket may hold before `write` says no. */
 const WRITE_HIGH_WATER = 256 * 1024;
 /** How long a dial may take when the caller does not say, in milliseconds. */
 const DEFAULT_DIAL_TIMEOUT = 30_000;
 /** How long a peer may take over the TLS handshake, in milliseconds. */
 const TLS_HANDSHAKE_TIMEOUT = 30_000;
+
+/** How many TLS handshakes a listener has under way, in all and with one address. */
+const MAX_HANDSHAKES = 2048;
+const MAX_HANDSHAKES_PER_HOST = 128;
 
 /** TLS 1.3 first, then the ECDHE suites of 1.2: what C tor offers, AES-128 first because it is the cheapest here. */
 const CIPHERS = [
@@ -256,14 +267,43 @@ function listenTcp(at: NetAddress, accept: (conn: Conn) => void): Promise<Listen
   return listening(server, at);
 }
 
+/** TLS handshakes under way, in all and from one address: they cost work, and who connects may never go on. */
+class HandshakeCounts {
+  private all = 0;
+  private readonly byHost = new Map<string, number>();
+
+  /** False when there are too many. */
+  begin(host: string): boolean {
+    const fromHost = this.byHost.get(host) ?? 0;
+    if (this.all >= MAX_HANDSHAKES || fromHost >= MAX_HANDSHAKES_PER_HOST) return false;
+    this.all++;
+    this.byHost.set(host, fromHost + 1);
+    return true;
+  }
+
+  end(host: string): void {
+    this.all--;
+    const left = this.byHost.get(host)! - 1;
+    if (left > 0) this.byHost.set(host, left);
+    else this.byHost.delete(host);
+  }
+}
+
 function listenTls(
   at: NetAddress,
   identity: () => TlsIdentity,
   accept: (conn: TlsConn) => void,
+  admit: (host: string) => boolean = () => true,
 ): Promise<Listener> {
   let current: TlsIdentity | undefined;
   let secureContext: tls.SecureContext | undefined;
+  const underWay = new HandshakeCounts();
   const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (raw) => {
+    const remote = addressOf(raw.remoteAddress, raw.remotePort);
+    if (!admit(remote.host) || !underWay.begin(remote.host)) {
+      raw.destroy();
+      return;
+    }
     const wanted = identity();
     if (wanted !== current) {
       secureContext = tls.createSecureContext({
@@ -283,11 +323,12 @@ function listenTls(
       highWaterMark: WRITE_HIGH_WATER,
       allowHalfOpen: true,
     } as tls.TLSSocketOptions);
-    const remote = addressOf(raw.remoteAddress, raw.remotePort);
-    settled(socket, 'secure', textOf(remote), TLS_HANDSHAKE_TIMEOUT).then(
-      () => accept(new TlsSocketConn(socket, wanted.certDer, remote)),
-      () => raw.destroy(),
-    );
+    settled(socket, 'secure', textOf(remote), TLS_HANDSHAKE_TIMEOUT)
+      .finally(() => underWay.end(remote.host))
+      .then(
+        () => accept(new TlsSocketConn(socket, wanted.certDer, remote)),
+        () => raw.destroy(),
+      );
   });
   return listening(server, at);
 }

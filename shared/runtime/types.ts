@@ -113,8 +113,16 @@ export interface Transport {
   dialUnix?(path: string, options?: Pick<DialOptions, 'timeout'>): Promise<Conn>;
   dialTls(to: NetAddress, options?: DialOptions): Promise<TlsConn>;
   listenTcp(at: NetAddress, accept: (conn: Conn) => void): Promise<Listener>;
-  /** `identity` is asked for at each handshake, so that a rotated link certificate is picked up. */
-  listenTls(at: NetAddress, identity: () => TlsIdentity, accept: (conn: TlsConn) => void): Promise<Listener>;
+  /**
+   * `identity` is asked for at each handshake, so that a rotated link certificate is picked up. What `admit` refuses,
+   * by the other side's address, is closed before any handshake.
+   */
+  listenTls(
+    at: NetAddress,
+    identity: () => TlsIdentity,
+    accept: (conn: TlsConn) => void,
+    admit?: (host: string) => boolean,
+  ): Promise<Listener>;
 }
 
 /** One answer of a resolver; ttl in seconds. */

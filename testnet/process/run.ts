@@ -124,7 +124,7 @@ class NodeProcess {
   async run(): Promise<void> {
     const { log } = this.held;
     this.catchSignals();
-    const { realClock, osRandom, realTransport, resolverOf } = await import('./world.js');
+    const { availableMemory, realClock, osRandom, realTransport, resolverOf } = await import('./world.js');
     const env: Env = {
       clock: realClock,
       random: osRandom,
@@ -132,6 +132,7 @@ class NodeProcess {
       resolver: await resolverOf(this.options),
       log,
       store: diskStore(this.options.DataDirectory),
+      memory: availableMemory(),
       storeAt: diskStore,
       report: (event) => this.event(event),
     };

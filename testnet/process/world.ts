@@ -8,7 +8,7 @@ import { resolvConfResolver, systemResolver } from '../../shared/runtime/resolve
 import type { Resolver } from '../../shared/runtime/types.js';
 import type { Options } from '../../shared/torrc/options.js';
 
-export { osRandom, realClock, realTransport } from '../../shared/runtime/real.js';
+export { availableMemory, osRandom, realClock, realTransport } from '../../shared/runtime/real.js';
 
 /** The resolver the options ask for. */
 export const resolverOf = (options: Options): Promise<Resolver> =>

@@ -26,6 +26,7 @@ const FIRST_EPHEMERAL_PORT = 32_768;
 export interface SimListener {
   readonly host: string;
   readonly identity: (() => TlsIdentity) | undefined;
+  readonly admit?: ((host: string) => boolean) | undefined;
   accept(conn: SimConn): void;
 }
 
@@ -207,6 +208,10 @@ export function simTransport(net: SimNet, host: string, alive: () => boolean): T
           reject(codedError('ECONNREFUSED', `${to.host}:${to.port} refused the connection`));
           return;
         }
+        if (listener.admit && !listener.admit(from.host)) {
+          reject(codedError('ECONNRESET', `${to.host}:${to.port} closed the connection`));
+          return;
+        }
         const [near, far] = SimConn.pair(net, from, to, listener.identity?.().certDer);
         listener.accept(far);
         resolve(near);
@@ -217,11 +222,12 @@ export function simTransport(net: SimNet, host: string, alive: () => boolean): T
     at: NetAddress,
     identity: (() => TlsIdentity) | undefined,
     accept: (conn: SimConn) => void,
+    admit?: (host: string) => boolean,
   ): Promise<Listener> => {
     const local = { host: at.host, port: at.port === 0 ? port++ : at.port };
     const key = `${local.host}:${local.port}`;
     if (net.listeners.has(key)) throw codedError('EADDRINUSE', `${key} is in use`);
-    net.listeners.set(key, { host, identity, accept });
+    net.listeners.set(key, { host, identity, accept, admit });
     return {
       local,
       close: async () => {
@@ -235,6 +241,6 @@ export function simTransport(net: SimNet, host: string, alive: () => boolean): T
     dialTcp: (to, options): Promise<Conn> => dial(to, options, false),
     dialTls: (to, options): Promise<TlsConn> => dial(to, options, true),
     listenTcp: (at, accept) => listen(at, undefined, accept),
-    listenTls: (at, identity, accept) => listen(at, identity, accept),
+    listenTls: listen,
   };
 }
