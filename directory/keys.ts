@@ -54,6 +54,8 @@ export interface KeygenOptions {
   readonly renew?: boolean;
   /** Milliseconds. */
   readonly now: number;
+  /** Makes RSA keys; a simulation gives its own. */
+  readonly makeRsa?: (bits: number) => Promise<RsaKey>;
 }
 
 /** What was made. */
@@ -107,11 +109,12 @@ export async function keygenAuthority(store: Store, options: KeygenOptions): Pro
   }
   const stored = await store.read(IDENTITY_KEY_FILE);
   const pem = options.identityPem ?? (stored && text(stored));
+  const { makeRsa = generateRsa } = options;
   const identityKey =
     pem === undefined
-      ? await generateRsa(options.identityBits ?? IDENTITY_KEY_BITS)
+      ? await makeRsa(options.identityBits ?? IDENTITY_KEY_BITS)
       : openIdentity(pem, options.passphrase);
-  const signingKey = await generateRsa(options.signingBits ?? SIGNING_KEY_BITS);
+  const signingKey = await makeRsa(options.signingBits ?? SIGNING_KEY_BITS);
   const published = Math.floor(options.now / 1000) * 1000;
   const document = buildAuthorityCertificate({
     identityKey,

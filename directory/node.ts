@@ -7,7 +7,7 @@ import { Authorities } from '../relay/authorities.js';
 import { type RelayNode, startRelay } from '../relay/node.js';
 import { linkSource } from '../relay/ports.js';
 import { toHex } from '../shared/bytes/text.js';
-import { loadOrCreateRelayKeys, type RelayKeys } from '../shared/crypto/relay-keys.js';
+import { loadOrCreateRelayKeys, type RelayKeyOptions, type RelayKeys } from '../shared/crypto/relay-keys.js';
 import { DirCache } from '../shared/dir/cache.js';
 import { createDirServer } from '../shared/dir/server.js';
 import { isReasonablyLive } from '../shared/dir/verify.js';
@@ -80,10 +80,14 @@ export interface AuthorityNode {
  * Starts an authority. Rejects with AuthorityKeyError when its keys are missing or no DirAuthority line names it, and
  * like `startRelay`.
  */
-export async function startAuthority(options: Options, env: Env): Promise<AuthorityNode> {
+export async function startAuthority(
+  options: Options,
+  env: Env,
+  keyOptions: RelayKeyOptions = {},
+): Promise<AuthorityNode> {
   const log = env.log.child('authority');
   const keys = await loadAuthorityKeys(env.store, env.clock.now());
-  const relayKeys = await loadOrCreateRelayKeys(env.store, env);
+  const relayKeys = await loadOrCreateRelayKeys(env.store, env, keyOptions);
   checkListed(options, keys, relayKeys);
   const authority = new Authority(options, { ...env, log }, keys, relayKeys);
   await authority.load();

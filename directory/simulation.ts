@@ -6,9 +6,13 @@
 import { type RelayNode, startRelay } from '../relay/node.js';
 import { toHex } from '../shared/bytes/text.js';
 import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
+import type { RsaKey } from '../shared/crypto/rsa.js';
+import { seededRsa } from '../shared/crypto/rsa-seeded.js';
 import { memoryLog } from '../shared/log/memory.js';
 import type { NodeEvent } from '../shared/runtime/env.js';
+import { seededRandom } from '../shared/runtime/sim/random.js';
 import { type SimHost, SimWorld } from '../shared/runtime/sim/world.js';
+import type { Random } from '../shared/runtime/types.js';
 import { type MemoryStore, memoryStore } from '../shared/store/memory.js';
 import { loadOptions } from '../shared/torrc/parse.js';
 import { keygenAuthority } from './keys.js';
@@ -36,12 +40,22 @@ export class Network {
   readonly authorities: Site<AuthorityNode>[] = [];
   readonly relays: Site<RelayNode>[] = [];
   private readonly torrc: string[];
+  private readonly keyRandom: Random;
+  private linkKey: RsaKey | undefined;
   private lines: string[] = [];
 
   constructor(seed: string, start: number, ...torrc: string[]) {
     this.world = new SimWorld(seed, start);
+    this.keyRandom = seededRandom(seed, 'RSA keys');
     this.torrc = ['DataDirectory /nowhere', ...torrc];
   }
+
+  /** The seed decides who is who; what TLS shows is one key for all, since RSA keys cost more than the rest of a link. */
+  private readonly makeRsa = async (bits: number): Promise<RsaKey> => {
+    if (bits === BITS) return seededRsa(bits, this.keyRandom);
+    this.linkKey ??= seededRsa(bits, this.keyRandom);
+    return this.linkKey;
+  };
 
   private site<Node>(name: string, n: number): Site<Node> {
     const address = `127.${n}.0.1`;
@@ -65,8 +79,9 @@ export class Network {
         identityBits: BITS,
         signingBits: BITS,
         now: env.clock.now(),
+        makeRsa: this.makeRsa,
       });
-      const { rsaId } = await loadOrCreateRelayKeys(site.store, env);
+      const { rsaId } = await loadOrCreateRelayKeys(site.store, env, { makeRsa: this.makeRsa });
       const address = `${site.address}:${DIR_PORT}`;
       const line = `DirAuthority ${site.name} orport=${OR_PORT} v3ident=${certificate.identity} ${address} ${toHex(rsaId)}`;
       this.lines.push(line);
@@ -102,7 +117,7 @@ export class Network {
       'V3AuthoritativeDirectory 1',
     ];
     const options = this.optionsOf('authority', site, [...dir, 'ContactInfo test@example.com', ...more]);
-    site.node = await startAuthority(options, this.envOf(site));
+    site.node = await startAuthority(options, this.envOf(site), { makeRsa: this.makeRsa });
   }
 
   /** A machine for a relay. */
@@ -113,7 +128,9 @@ export class Network {
   }
 
   async startRelayAt(site: Site<RelayNode>, ...more: string[]): Promise<void> {
-    site.node = await startRelay(this.optionsOf('relay', site, more), this.envOf(site));
+    const env = this.envOf(site);
+    const keys = await loadOrCreateRelayKeys(site.store, env, { makeRsa: this.makeRsa });
+    site.node = await startRelay(this.optionsOf('relay', site, more), env, { keys });
   }
 
   async startRelay(name: string, ...more: string[]): Promise<Site<RelayNode>> {
