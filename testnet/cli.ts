@@ -8,6 +8,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { CepaError } from '../shared/bytes/errors.js';
 import { optionHelp } from '../shared/torrc/table.js';
 import type { Role } from '../shared/torrc/table-types.js';
+import type { ContainerRole } from './container/torrc.js';
 
 const DEFAULT_DIRECTORY = '~/.cepa';
 
@@ -170,6 +171,65 @@ function addKeygen(program: Command): void {
     });
 }
 
+const CONTAINER_ROLES: Record<ContainerRole, string> = {
+  authority: 'run a directory authority',
+  relay: 'run a relay',
+  exit: 'run an exit',
+  client: 'run a client',
+  service: 'run an onion service',
+};
+
+function addContainer(program: Command): void {
+  const container = program
+    .command('container')
+    .summary('be a container of a private network')
+    .description(
+      'What the containers of docker-compose.yml run: the role as always, with a torrc made of what the container ' +
+        'finds around it. See docs/private-network.md.',
+    );
+  container
+    .command('keys')
+    .description('Makes the keys of the authorities, and the torrc that all share.')
+    .requiredOption('--authorities <names>', 'names between commas')
+    .option('--data <dir>', 'where a directory for each authority is', '/data')
+    .option('--torrc <file>', 'the torrc to write', '/net/torrc')
+    .action(async (flags) => {
+      const { runKeys } = await import('./container/run.js');
+      await runKeys(flags, (line) => process.stdout.write(`${line}\n`));
+    });
+  for (const [role, description] of Object.entries(CONTAINER_ROLES))
+    container
+      .command(role)
+      .description(description)
+      .option(
+        '--name <name>',
+        "nickname, and name of its directory; % stands for the container's number",
+        role,
+      )
+      .option('--data <dir>', 'where its directory is', '/data')
+      .option('--torrc <file>', 'the torrc that all share', '/net/torrc')
+      .option(
+        '--home <n>',
+        'the network whose address the first container of this service has',
+        wholeNumber,
+        1,
+      )
+      .option('--number <n>', "the container's number, where Docker does not tell", wholeNumber)
+      .option('--socks <host:port>', "a client's SOCKS proxy", '0.0.0.0:9050')
+      .option('--site <host:port>', 'the server behind an onion service', '127.0.0.1:8080')
+      .action(async (flags) => {
+        const { runContainer } = await import('./container/run.js');
+        await runContainer(role as ContainerRole, flags);
+      });
+  container
+    .command('site')
+    .description('run the demo web site')
+    .action(async () => {
+      const { runSite } = await import('./container/run.js');
+      await runSite();
+    });
+}
+
 function makeProgram(): Command {
   const program = new Command('cepa')
     .description(
@@ -183,6 +243,7 @@ function makeProgram(): Command {
   addRole(program, 'relay');
   addRole(program, 'client');
   addKeygen(program);
+  addContainer(program);
   return program;
 }
 

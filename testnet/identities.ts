@@ -9,6 +9,7 @@ import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
 import { memoryLog } from '../shared/log/memory.js';
 import { osRandom, realClock } from '../shared/runtime/real.js';
 import { diskStore } from '../shared/store/disk.js';
+import { isAddress } from '../shared/torrc/addresses.js';
 import type { NodePlan } from './plan.js';
 import type { AuthorityIdentity } from './torrc-of.js';
 
@@ -27,7 +28,8 @@ export async function identifyAuthority(node: NodePlan, directory: string): Prom
             now: realClock.now(),
             identityBits: TESTNET_RSA_BITS,
             signingBits: TESTNET_RSA_BITS,
-            address: { host: node.address, port: node.dirPort },
+            // A certificate has no place for a name.
+            ...(isAddress(node.address) && { address: { host: node.address, port: node.dirPort } }),
           }),
     ),
   ]);

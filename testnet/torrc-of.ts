@@ -14,13 +14,18 @@ export interface AuthorityIdentity {
   readonly v3ident: string;
 }
 
-/** What the lines need besides the plan. */
-export interface TorrcContext {
-  readonly plan: NetworkPlan;
-  readonly directory: string;
+/** What every member of a network has to know of it. */
+export interface SharedContext {
+  readonly plan: Pick<NetworkPlan, 'nodes'>;
   /** By the authority's name. */
   readonly authorities: ReadonlyMap<string, AuthorityIdentity>;
   readonly voting: VotingTimes;
+}
+
+/** What the lines need besides the plan. */
+export interface TorrcContext extends SharedContext {
+  readonly plan: NetworkPlan;
+  readonly directory: string;
   readonly socks: string;
   /** Lines of a node's own, on top. */
   readonly more?: (node: NodePlan) => readonly string[];
@@ -39,9 +44,9 @@ export interface VotingTimes {
 }
 
 /** Refused on every exit, so that a refusal can be seen. */
-const REFUSED_PORT = 25;
+export const REFUSED_PORT = 25;
 
-function dirAuthorityLines({ plan, authorities }: TorrcContext): string[] {
+function dirAuthorityLines({ plan, authorities }: SharedContext): string[] {
   return plan.nodes
     .filter((node) => node.role === 'authority')
     .map((node) => {
@@ -52,7 +57,7 @@ function dirAuthorityLines({ plan, authorities }: TorrcContext): string[] {
 }
 
 /** What every member of the network says, Cepa or C tor. */
-export function sharedLines(context: TorrcContext): string[] {
+export function sharedLines(context: SharedContext): string[] {
   return [
     'TestingTorNetwork 1',
     ...dirAuthorityLines(context),

@@ -1,0 +1,86 @@
+/**
+ * `cepa container`: what a container of a private network runs.
+ *
+ * @module
+ */
+import { resolvePtr } from 'node:dns/promises';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { startDemoSite } from '../demo-site.js';
+import { runNode } from '../process/run.js';
+import type { AuthorityIdentity } from '../torrc-of.js';
+import { homeFor, homesOf, ownNumber, PlaceError } from './place.js';
+import { SITE_PORT } from './ports.js';
+import { authorityPlan, type ContainerRole, containerTorrc, networkTorrc, processRole } from './torrc.js';
+
+/** Options of `cepa container keys`. */
+export interface KeysCommand {
+  readonly authorities: string;
+  readonly data: string;
+  readonly torrc: string;
+}
+
+/** Makes the authorities' keys where there are none, and the torrc that names them. */
+export async function runKeys(command: KeysCommand, out: (line: string) => void): Promise<void> {
+  const { identifyAuthority } = await import('../identities.js');
+  const authorities = new Map<string, AuthorityIdentity>();
+  for (const name of command.authorities.split(',')) {
+    const identity = await identifyAuthority(authorityPlan(name), join(command.data, name));
+    authorities.set(name, identity);
+    out(`${name}: fingerprint ${identity.fingerprint}, v3ident ${identity.v3ident}`);
+  }
+  // Renamed, since a node that starts meanwhile reads it.
+  const draft = `${command.torrc}.new`;
+  writeFileSync(draft, networkTorrc(authorities), { mode: 0o644 });
+  renameSync(draft, command.torrc);
+}
+
+/** Options of the nodes. */
+export interface NodeCommand {
+  /** `%` stands for the container's number. */
+  readonly name: string;
+  readonly data: string;
+  readonly torrc: string;
+  /** Which network is the home of the first container of the service, from 1. */
+  readonly home: number;
+  readonly number?: number;
+  readonly socks: string;
+  readonly site: string;
+}
+
+/** Runs a node until it is told to stop. */
+export async function runContainer(role: ContainerRole, command: NodeCommand): Promise<void> {
+  const homes = homesOf(networkInterfaces());
+  const counted = command.name.includes('%');
+  const number = command.number ?? (counted ? await ownNumber(homes, resolvePtr) : 1);
+  const name = command.name.replace('%', String(number));
+  const file = join(command.data, name, 'torrc');
+  const torrc = containerTorrc({
+    role,
+    name,
+    data: command.data,
+    network: command.torrc,
+    socks: command.socks,
+    site: command.site,
+    ...(processRole(role) !== 'client' && { address: homeFor(homes, command.home, number) }),
+  });
+  try {
+    mkdirSync(join(command.data, name), { recursive: true, mode: 0o700 });
+    writeFileSync(file, torrc, { mode: 0o600 });
+  } catch (error) {
+    throw new PlaceError(
+      `cannot write ${file}: ${(error as Error).message}. Is a volume at ${command.data}?`,
+    );
+  }
+  await runNode({ role: processRole(role), files: [file], args: [] });
+}
+
+/** The web site of the network, until a signal. */
+export async function runSite(): Promise<void> {
+  const site = await startDemoSite('0.0.0.0', SITE_PORT, () => {});
+  await new Promise<void>((done) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => done());
+  });
+  await site.close();
+}
