@@ -39,6 +39,8 @@ export class Network {
   readonly world: SimWorld;
   readonly authorities: Site<AuthorityNode>[] = [];
   readonly relays: Site<RelayNode>[] = [];
+  /** Hears what every node tells. */
+  heard: (name: string, event: NodeEvent) => void = () => {};
   private readonly torrc: string[];
   private readonly keyRandom: Random;
   private linkKey: RsaKey | undefined;
@@ -105,7 +107,10 @@ export class Network {
       ...site.host,
       log: site.log,
       store: site.store,
-      report: (event: NodeEvent) => void site.events.push(event),
+      report: (event: NodeEvent) => {
+        site.events.push(event);
+        this.heard(site.name, event);
+      },
     };
   }
 
