@@ -71,6 +71,11 @@ export function availableMemory(): number {
 
 /** Bytes a socket may hold before `write` says no. */
 const WRITE_HIGH_WATER = 256 * 1024;
+/**
+ * Bytes of a TLS record at most: 31 cells (cell/commands: CELL_SIZE) instead of 16,384 bytes, so that a record, which is
+ * what a read brings, ends where a cell does. A cell in two chunks costs a copy and a batch of its own.
+ */
+const RECORD_SIZE = 31 * 514;
 /** How long a dial may take when the caller does not say, in milliseconds. */
 const DEFAULT_DIAL_TIMEOUT = 30_000;
 /** How long a peer may take over the TLS handshake, in milliseconds. */
@@ -104,6 +109,11 @@ class SocketConn implements Conn {
   private handlers: ConnHandlers | undefined;
   private failure: Error | undefined;
   private closed = false;
+  private corked = false;
+  private readonly uncork = () => {
+    this.corked = false;
+    this.socket.uncork();
+  };
 
   constructor(socket: net.Socket, target?: NetAddress) {
     this.socket = socket;
@@ -137,6 +147,16 @@ class SocketConn implements Conn {
   }
 
   write(bytes: Uint8Array): boolean {
+    // What is written in one turn goes out as one: a chunk read may have been several TLS records.
+    if (!this.corked) {
+      this.corked = true;
+      this.socket.cork();
+      setImmediate(this.uncork);
+    }
+    return this.writeNow(bytes);
+  }
+
+  protected writeNow(bytes: Uint8Array): boolean {
     return !this.closed && this.socket.writable ? this.socket.write(bytes) : false;
   }
 
@@ -163,8 +183,14 @@ class TlsSocketConn extends SocketConn implements TlsConn {
 
   constructor(socket: tls.TLSSocket, ownCertificate: Uint8Array | undefined, target?: NetAddress) {
     super(socket, target);
+    socket.setMaxSendFragment(RECORD_SIZE);
     this.peerCertificate = socket.getPeerX509Certificate()?.raw;
     this.ownCertificate = ownCertificate;
+  }
+
+  /** At once: a channel writes once a turn as it is. */
+  override write(bytes: Uint8Array): boolean {
+    return this.writeNow(bytes);
   }
 
   exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array {
