@@ -1,0 +1,349 @@
+/**
+ * A network of Cepa and C tor nodes as processes on loopback, a /16 each: what the interop tests run in.
+ *
+ * @module
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ClientNode, startClient } from '../../client/node.js';
+import { CepaError } from '../../shared/bytes/errors.js';
+import { fetchOverConn } from '../../shared/dir/fetch.js';
+import { type MemoryLog, memoryLog } from '../../shared/log/memory.js';
+import { parseConsensus } from '../../shared/netdoc/consensus.js';
+import type { Consensus } from '../../shared/netdoc/types.js';
+import type { NodeEvent } from '../../shared/runtime/env.js';
+import { osRandom, realClock, realTransport } from '../../shared/runtime/real.js';
+import { systemResolver } from '../../shared/runtime/resolver.js';
+import type { NetAddress } from '../../shared/runtime/types.js';
+import { memoryStore } from '../../shared/store/memory.js';
+import { loadOptions } from '../../shared/torrc/parse.js';
+import type { Role } from '../../shared/torrc/table-types.js';
+import { NODE_ENTRY, NodeChild } from '../child.js';
+import { startDemoDns } from '../demo-dns.js';
+import { type Closable, startDemoSite } from '../demo-site.js';
+import { identifyAuthority } from '../identities.js';
+import { DEMO_HOST, endpointsOf, type NetworkPlan, type NodePlan } from '../plan.js';
+import { firstVotes, startEstimate } from '../schedule.js';
+import {
+  type AuthorityIdentity,
+  nodeDirectory,
+  nodeTorrc,
+  resolvConf,
+  sharedLines,
+  type TorrcContext,
+  type VotingTimes,
+} from '../torrc-of.js';
+import { identifyTorAuthority, TorNode } from './tor-node.js';
+
+/** Which software a node runs. */
+export type Kind = 'cepa' | 'tor';
+
+/** A node as a test asks for it. */
+export interface Member {
+  readonly name: string;
+  readonly kind: Kind;
+  readonly role: Role;
+  readonly exit?: boolean;
+  /** The authorities vote Guard for it, whatever it earned. */
+  readonly guard?: boolean;
+  /** torrc lines of its own. */
+  readonly lines?: readonly string[];
+}
+
+/** A network as a test asks for it. */
+export interface NetworkSpec {
+  readonly members: readonly Member[];
+  /** torrc lines of every authority. */
+  readonly authorityLines?: readonly string[];
+  /** torrc lines of every member, clients included. */
+  readonly everywhere?: readonly string[];
+  /** Chosen by the number of nodes when absent. */
+  readonly voting?: VotingTimes;
+}
+
+/** Below the testnets' ports, so that both can run side by side. */
+const PORTS_FROM = 12_000;
+const PORTS_TO = 19_996;
+const PORT_STEP = 4;
+
+/** About what a node of either kind costs this machine to start, in seconds. */
+const START_SECONDS = 0.5;
+
+/** How long anything may take on a busy machine, milliseconds. */
+const START_TIMEOUT = 120_000;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const isFree = ({ host, port }: NetAddress): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+
+function planOf(members: readonly Member[], basePort: number): NetworkPlan {
+  const nodes = members.map((member, i): NodePlan => {
+    const { name, role, exit = false, guard = false } = member;
+    const dirPort = role === 'authority' ? basePort + 1 : 0;
+    return { name, role, exit, guard, address: `127.${i + 1}.0.1`, orPort: basePort, dirPort };
+  });
+  const count = (role: Role) => members.filter((member) => member.role === role).length;
+  return {
+    size: {
+      authorities: count('authority'),
+      relays: count('relay'),
+      exits: members.filter(({ exit }) => exit).length,
+    },
+    basePort,
+    nodes,
+    demo: {
+      host: DEMO_HOST,
+      address: `127.${members.length + 1}.0.1`,
+      port: basePort + 2,
+      dnsPort: basePort + 3,
+    },
+  };
+}
+
+async function freePlan(members: readonly Member[]): Promise<NetworkPlan> {
+  for (let tries = 0; tries < 50; tries++) {
+    const slots = Math.floor((PORTS_TO - PORTS_FROM) / PORT_STEP);
+    const plan = planOf(members, PORTS_FROM + PORT_STEP * Math.floor(Math.random() * slots));
+    const free = await Promise.all(endpointsOf(plan).map(isFree));
+    if (free.every(Boolean)) return plan;
+  }
+  throw new CepaError('interop', `found no free ports between ${PORTS_FROM} and ${PORTS_TO}`);
+}
+
+/** A client inside the test's own process, so that its circuits can be looked at. */
+export interface CepaClient {
+  readonly node: ClientNode;
+  readonly proxy: NetAddress;
+  readonly log: MemoryLog;
+  readonly events: readonly NodeEvent[];
+  stop(): Promise<void>;
+}
+
+/** A network that runs. */
+export class MixedNetwork {
+  readonly plan: NetworkPlan;
+  readonly directory: string;
+  readonly tors = new Map<string, TorNode>();
+  /** Addresses the site was visited from, in order. */
+  readonly visitors: string[] = [];
+  private readonly spec: NetworkSpec;
+  private readonly context: TorrcContext;
+  private readonly cepas = new Map<string, NodeChild>();
+  private readonly clients = new Set<CepaClient>();
+  private readonly closables: Closable[] = [];
+  private readonly transport = realTransport();
+  private ended: string | undefined;
+
+  private constructor(spec: NetworkSpec, context: TorrcContext) {
+    this.spec = spec;
+    this.context = context;
+    this.plan = context.plan;
+    this.directory = context.directory;
+  }
+
+  /** Makes keys, starts the site and every process. */
+  static async start(spec: NetworkSpec): Promise<MixedNetwork> {
+    const directory = mkdtempSync(join(tmpdir(), 'cepa-interop-'));
+    const plan = await freePlan(spec.members);
+    const authorities = new Map<string, AuthorityIdentity>();
+    await Promise.all(
+      plan.nodes.map(async (node, i) => {
+        if (node.role !== 'authority') return;
+        const identify = spec.members[i]!.kind === 'cepa' ? identifyAuthority : identifyTorAuthority;
+        const folder = nodeDirectory(directory, node);
+        mkdirSync(folder, { recursive: true, mode: 0o700 });
+        authorities.set(node.name, await identify(node, folder));
+      }),
+    );
+    const voting = spec.voting ?? firstVotes(Date.now(), startEstimate(START_SECONDS, plan.nodes.length));
+    const network = new MixedNetwork(spec, { plan, directory, authorities, voting, socks: '' });
+    try {
+      await network.open();
+    } catch (error) {
+      await network.stop();
+      throw error;
+    }
+    return network;
+  }
+
+  private async open(): Promise<void> {
+    const { host, address, port, dnsPort } = this.plan.demo;
+    writeFileSync(join(this.directory, 'resolv.conf'), resolvConf(this.plan));
+    this.closables.push(await startDemoDns(address, dnsPort, { host, address }));
+    this.closables.push(await startDemoSite(address, port, (visitor) => this.visitors.push(visitor)));
+    const all = this.spec.members.map((member, i) => [member, this.plan.nodes[i]!] as const);
+    const first = all.filter(([member]) => member.guard || member.role === 'authority');
+    for (const [member, node] of first) this.startMember(member, node);
+    // A guard has to be Stable: up for as long as the median of all. Uptimes are told in seconds.
+    await Promise.all(first.map(([, node]) => this.listening(node)));
+    await pause(1500);
+    for (const [member, node] of all)
+      if (!first.some(([early]) => early === member)) this.startMember(member, node);
+  }
+
+  private async listening({ name, address, orPort }: NodePlan): Promise<void> {
+    const until = performance.now() + START_TIMEOUT;
+    while (await isFree({ host: address, port: orPort })) {
+      if (this.ended) throw new CepaError('interop', this.ended);
+      if (performance.now() > until) throw new CepaError('interop', `${name} did not open its port`);
+      await pause(100);
+    }
+  }
+
+  private startMember(member: Member, node: NodePlan): void {
+    const home = nodeDirectory(this.directory, node);
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+    const torrc = [
+      nodeTorrc(node, { ...this.context, socks: `${node.address}:${node.orPort}` }),
+      ...(this.spec.everywhere ?? []),
+      ...(member.role === 'authority' ? (this.spec.authorityLines ?? []) : []),
+      ...(member.lines ?? []),
+    ].join('\n');
+    if (member.kind === 'tor') {
+      const tor = new TorNode(node, home);
+      this.tors.set(node.name, tor);
+      tor.start(torrc);
+      return;
+    }
+    const file = join(home, 'torrc');
+    writeFileSync(file, `${torrc}\n`);
+    const child = new NodeChild({
+      plan: node,
+      entry: NODE_ENTRY,
+      torrc: file,
+      output: join(home, 'output.log'),
+      heard: () => {},
+      ended: (end) => {
+        this.ended ??= `${node.name} ended (${end.signal ?? end.code}): ${child.lastWords()}`;
+      },
+    });
+    this.cepas.set(node.name, child);
+  }
+
+  /** The plan of a node. */
+  node(name: string): NodePlan {
+    const found = this.plan.nodes.find((node) => node.name === name);
+    if (!found) throw new CepaError('interop', `no node is called ${name}`);
+    return found;
+  }
+
+  /** A C tor of this network. */
+  tor(name: string): TorNode {
+    const found = this.tors.get(name);
+    if (!found) throw new CepaError('interop', `no tor is called ${name}`);
+    return found;
+  }
+
+  /** The SOCKS port of a client process. */
+  proxy(name: string): NetAddress {
+    const { address, orPort } = this.node(name);
+    return { host: address, port: orPort };
+  }
+
+  /** What a directory answers on its DirPort; undefined unless the status is 200. */
+  async fetch(name: string, path: string): Promise<string | undefined> {
+    const { address, dirPort } = this.node(name);
+    const at = { host: address, port: dirPort };
+    const answer = await fetchOverConn(
+      this.transport,
+      at,
+      { method: 'GET', path },
+      { clock: realClock, timeout: 5_000 },
+    ).catch(() => undefined);
+    return answer?.status === 200 ? Buffer.from(answer.body).toString('utf8') : undefined;
+  }
+
+  /** The consensus an authority has now. */
+  async consensus(name: string, flavor: 'ns' | 'microdesc' = 'ns'): Promise<Consensus | undefined> {
+    const path = `/tor/status-vote/current/consensus${flavor === 'ns' ? '' : '-microdesc'}`;
+    const text = await this.fetch(name, path);
+    return text === undefined ? undefined : parseConsensus(text);
+  }
+
+  /** Waits for a consensus of which the test says that it will do. */
+  async consensusWith(
+    name: string,
+    enough: (consensus: Consensus) => boolean,
+    timeout = START_TIMEOUT,
+  ): Promise<Consensus> {
+    const until = performance.now() + timeout;
+    let last: Consensus | undefined;
+    for (;;) {
+      last = (await this.consensus(name)) ?? last;
+      if (last && enough(last)) return last;
+      if (this.ended) throw new CepaError('interop', this.ended);
+      if (performance.now() > until)
+        throw new CepaError(
+          'interop',
+          `${name} has no such consensus after ${timeout / 1000} s. Its last one:\n${last?.text.slice(0, 6000)}`,
+        );
+      await pause(200);
+    }
+  }
+
+  /** Waits until an authority's consensus calls every relay and authority Running. */
+  complete(name?: string): Promise<Consensus> {
+    const from = name ?? this.plan.nodes.find((node) => node.role === 'authority')!.name;
+    const expected = this.plan.nodes.filter((node) => node.role !== 'client').map((node) => node.name);
+    return this.consensusWith(from, ({ routers }) => {
+      const running = new Set(
+        routers.filter(({ flags }) => flags.has('Running')).map(({ nickname }) => nickname),
+      );
+      return expected.every((nickname) => running.has(nickname));
+    });
+  }
+
+  /** Starts a client in this process. `lines` may choose its path. */
+  async client(lines: readonly string[] = []): Promise<CepaClient> {
+    const text = [
+      'SocksPort 127.0.0.1:auto',
+      'DataDirectory /nonexistent',
+      ...sharedLines(this.context),
+      ...(this.spec.everywhere ?? []),
+      ...lines,
+    ].join('\n');
+    const { options } = loadOptions({ files: [{ name: 'torrc', text }], args: [], role: 'client' });
+    const log = memoryLog();
+    const events: NodeEvent[] = [];
+    const node = await startClient(options, {
+      clock: realClock,
+      random: osRandom,
+      transport: this.transport,
+      resolver: await systemResolver(realClock),
+      log,
+      store: memoryStore(),
+      report: (event) => events.push(event),
+    });
+    const stop = async () => {
+      this.clients.delete(client);
+      await node.stop();
+    };
+    const { host, port } = node.ports.find(({ kind }) => kind === 'socks')!;
+    const client: CepaClient = { node, proxy: { host, port }, log, events, stop };
+    this.clients.add(client);
+    const until = performance.now() + START_TIMEOUT;
+    while (node.status().bootstrap.percent < 100) {
+      if (performance.now() > until)
+        throw new CepaError('interop', `the client did not bootstrap:\n${log.text()}`);
+      await pause(20);
+    }
+    return client;
+  }
+
+  /** Ends everything by its pid; the directory stays with CEPA_KEEP=1. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.clients].map((client) => client.stop()));
+    await Promise.all([...this.cepas.values()].map((child) => child.stop()));
+    await Promise.all([...this.tors.values()].map((tor) => tor.stop()));
+    await Promise.all(this.closables.splice(0).map((closable) => closable.close()));
+    if (process.env.CEPA_KEEP === '1') console.log(`Kept: ${this.directory}`);
+    else rmSync(this.directory, { recursive: true, force: true });
+  }
+}
