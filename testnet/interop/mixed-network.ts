@@ -227,6 +227,11 @@ export class MixedNetwork {
     this.cepas.set(node.name, child);
   }
 
+  /** The process id of a node. */
+  pid(name: string): number {
+    return this.cepas.get(name)?.pid ?? this.tor(name).pid;
+  }
+
   /** The plan of a node. */
   node(name: string): NodePlan {
     const found = this.plan.nodes.find((node) => node.name === name);

@@ -8,15 +8,10 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { findProgram, PLACES } from './find-program.js';
 
 /** What a test cannot do without. */
 export type Need = 'tor' | 'tor-gencert' | 'stem';
-
-const PLACES = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/bin', '/usr/local/bin'];
-
-/** Where a program is, if it is installed. */
-export const findProgram = (program: string): string | undefined =>
-  PLACES.map((folder) => join(folder, program)).find((path) => existsSync(path));
 
 let pythonFound: { path: string | undefined } | undefined;
 
@@ -61,7 +56,3 @@ export function interopTest(
   console.log(`Skipped, ${reason}: ${title}`);
   test.skip(title, body);
 }
-
-/** The version of C tor, as it says it. */
-export const torVersion = (): string =>
-  execFileSync(findProgram('tor')!, ['--version'], { encoding: 'utf8' }).split('\n', 1)[0]!.trim();

@@ -11,7 +11,7 @@ import { CepaError } from '../../shared/bytes/errors.js';
 import type { NodePlan } from '../plan.js';
 import type { AuthorityIdentity } from '../torrc-of.js';
 import { TorControl } from './control.js';
-import { findProgram } from './programs.js';
+import { findProgram } from './find-program.js';
 
 const run = promisify(execFile);
 
@@ -85,6 +85,11 @@ export class TorNode {
     this.child = spawn(findProgram('tor')!, ['-f', torrc, '--defaults-torrc', emptyFile(this.folder)], {
       stdio: 'ignore',
     });
+  }
+
+  /** Its process id; 0 before the start. */
+  get pid(): number {
+    return this.child?.pid ?? 0;
   }
 
   get running(): boolean {
