@@ -203,18 +203,17 @@ function addContainer(program: Command): void {
       .description(description)
       .option(
         '--name <name>',
-        "nickname, and name of its directory; % stands for the container's number",
+        'nickname, and name of its directory; % at the end: the first number that is free',
         role,
       )
       .option('--data <dir>', 'where its directory is', '/data')
       .option('--torrc <file>', 'the torrc that all share', '/net/torrc')
       .option(
         '--home <n>',
-        'the network whose address the first container of this service has',
+        'the network whose address the first node of this service advertises',
         wholeNumber,
         1,
       )
-      .option('--number <n>', "the container's number, where Docker does not tell", wholeNumber)
       .option('--socks <host:port>', "a client's SOCKS proxy", '0.0.0.0:9050')
       .option('--site <host:port>', 'the server behind an onion service', '127.0.0.1:8080')
       .action(async (flags) => {

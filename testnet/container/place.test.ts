@@ -1,5 +1,5 @@
 import test from 'ava';
-import { homeFor, homesOf, numberIn, ownNumber, PlaceError } from './place.js';
+import { homeFor, homesOf, PlaceError } from './place.js';
 
 const at = (address: string, netmask = '255.255.0.0', internal = false) => ({
   address,
@@ -22,34 +22,11 @@ test('homes are the addresses in a /16, in the order of the networks', (t) => {
   t.deepEqual(homes, ['10.29.0.7', '10.201.255.9', '10.210.0.3']);
 });
 
-test("a container's number is in its name, of both of Docker's programs", (t) => {
-  t.is(numberIn('cepa-relay-3.cepa_net1'), 3);
-  t.is(numberIn('cepa_relay_12.cepa_net1'), 12);
-  t.is(numberIn('my-project-2-exit-1'), 1);
-  t.is(numberIn('cepa_relay_run_5f3a2b.cepa_net1'), undefined);
-  t.is(numberIn('relay.cepa_net_4'), undefined);
-});
-
-test('containers of a service follow each other from home to home, and share when homes run out', (t) => {
+test('nodes of a service follow each other from home to home, and share when homes run out', (t) => {
   const homes = ['10.1.0.2', '10.2.0.2', '10.3.0.2'];
   t.deepEqual(
     [1, 2, 3, 4].map((number) => homeFor(homes, 2, number)),
     ['10.2.0.2', '10.3.0.2', '10.1.0.2', '10.2.0.2'],
   );
   t.throws(() => homeFor([], 1, 1), { instanceOf: PlaceError, message: /docker-compose\.yml/ });
-});
-
-test('the name server is asked network by network', async (t) => {
-  const asked: string[] = [];
-  const number = await ownNumber(['10.1.0.2', '10.2.0.3', '10.3.0.4'], async (name) => {
-    asked.push(name);
-    if (asked.length === 1) throw new Error('ENOTFOUND');
-    return ['no number', 'cepa-exit-2.cepa_net2'];
-  });
-  t.is(number, 2);
-  t.deepEqual(asked, ['2.0.1.10.in-addr.arpa', '3.0.2.10.in-addr.arpa']);
-  await t.throwsAsync(
-    ownNumber(['10.1.0.2'], async () => []),
-    { instanceOf: PlaceError, message: /--number/ },
-  );
 });

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { resolvePtr } from 'node:dns/promises';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { startDemoSite } from '../demo-site.js';
 import { runNode } from '../process/run.js';
 import type { AuthorityIdentity } from '../torrc-of.js';
-import { homeFor, homesOf, ownNumber, PlaceError } from './place.js';
+import { claimNumber } from './claim.js';
+import { homeFor, homesOf, PlaceError } from './place.js';
 import { SITE_PORT } from './ports.js';
 import { authorityPlan, type ContainerRole, containerTorrc, networkTorrc, processRole } from './torrc.js';
 
@@ -38,23 +38,21 @@ export async function runKeys(command: KeysCommand, out: (line: string) => void)
 
 /** Options of the nodes. */
 export interface NodeCommand {
-  /** `%` stands for the container's number. */
+  /** `%` stands for the first number that no other container has. */
   readonly name: string;
   readonly data: string;
   readonly torrc: string;
-  /** Which network is the home of the first container of the service, from 1. */
+  /** Which network is the home of the first node of the service, from 1. */
   readonly home: number;
-  readonly number?: number;
   readonly socks: string;
   readonly site: string;
 }
 
 /** Runs a node until it is told to stop. */
 export async function runContainer(role: ContainerRole, command: NodeCommand): Promise<void> {
-  const homes = homesOf(networkInterfaces());
-  const counted = command.name.includes('%');
-  const number = command.number ?? (counted ? await ownNumber(homes, resolvePtr) : 1);
-  const name = command.name.replace('%', String(number));
+  const [prefix = '', counted] = command.name.split('%');
+  const number = counted === undefined ? 1 : await claimNumber(command.data, prefix);
+  const name = counted === undefined ? prefix : `${prefix}${number}`;
   const file = join(command.data, name, 'torrc');
   const torrc = containerTorrc({
     role,
@@ -63,7 +61,9 @@ export async function runContainer(role: ContainerRole, command: NodeCommand): P
     network: command.torrc,
     socks: command.socks,
     site: command.site,
-    ...(processRole(role) !== 'client' && { address: homeFor(homes, command.home, number) }),
+    ...(processRole(role) !== 'client' && {
+      address: homeFor(homesOf(networkInterfaces()), command.home, number),
+    }),
   });
   try {
     mkdirSync(join(command.data, name), { recursive: true, mode: 0o700 });
