@@ -21,6 +21,9 @@ export function readyText(testnet: Testnet, seconds: number, temporary: boolean)
     '',
     `  SOCKS5 proxy   ${socks}`,
     `  Try it         curl --socks5-hostname ${socks} ${testnet.demo}`,
+    testnet.onionReady
+      ? `  Onion service  curl --socks5-hostname ${socks} ${testnet.onion}`
+      : `  Onion service  ${testnet.onion} (not up yet)`,
     `  Join it        a Tor program whose torrc has  %include ${testnet.torrc}`,
     `  Data and logs  ${testnet.directory}/nodes/*/notice.log${temporary ? '  (removed at the end; keep them with --dir)' : ''}`,
     '  Stop it        Ctrl-C',
@@ -53,6 +56,8 @@ export function readyEvent(testnet: Testnet, seconds: number): Record<string, un
     socks: socksText(testnet),
     torrc: testnet.torrc,
     demo: testnet.demo,
+    onion: testnet.onion,
+    onionReady: testnet.onionReady,
     directory: testnet.directory,
     nodes: nodeList(testnet),
   };
@@ -73,6 +78,7 @@ export function jsonEvent(event: LaunchEvent): Record<string, unknown> | undefin
     case 'started':
     case 'fetching':
       return { event: event.type };
+    case 'fetched':
     case 'visit':
     case 'ready':
       return undefined;

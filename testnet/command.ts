@@ -133,6 +133,7 @@ async function runInside(cmd: string, testnet: Testnet, signals: SignalQueue): P
       CEPA_SOCKS: socks,
       CEPA_TORRC: testnet.torrc,
       CEPA_DEMO: testnet.demo,
+      CEPA_ONION: testnet.onion,
     },
   });
   signals.on((signal) => {

@@ -115,6 +115,8 @@ const ready = (run: Cli) =>
         socks: string;
         torrc: string;
         directory: string;
+        onion: string;
+        onionReady: boolean;
         nodes: { pid: number; name: string; role: string; fingerprint: string; address: string }[];
       }
     | undefined;
@@ -123,6 +125,8 @@ test('--json: one event a line, and everything in `ready`; Ctrl-C ends it with 0
   const run = cli({});
   await until(() => ready(run) !== undefined || run.child.exitCode !== null);
   const event = ready(run);
+  t.regex(event?.onion ?? '', /^http:\/\/[a-z2-7]{56}\.onion\/$/);
+  t.true(event?.onionReady ?? false);
   t.truthy(event, run.text());
   t.regex(event?.socks ?? '', /^127\.0\.0\.1:\d+$/);
   t.deepEqual(

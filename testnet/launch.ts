@@ -8,7 +8,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CepaError, DecodeError } from '../shared/bytes/errors.js';
+import { loadOrCreateHsIdentity } from '../shared/crypto/hs-keyfiles.js';
 import { memoryLog } from '../shared/log/memory.js';
+import { osRandom } from '../shared/runtime/real.js';
 import { diskStore } from '../shared/store/disk.js';
 import { loadState, type StateKind, saveState } from '../shared/store/state.js';
 import { DEMO_GREETING } from './demo-site.js';
@@ -45,7 +47,10 @@ export type LaunchEvent =
   | { type: 'started' }
   | NetworkEvent
   | { type: 'fetching' }
-  | { type: 'ready' };
+  /** The page came through three hops. */
+  | { type: 'fetched' }
+  /** `onion`: whether the onion service is up, too. */
+  | { type: 'ready'; onion: boolean };
 
 /** A network that works. */
 export interface Testnet {
@@ -54,6 +59,10 @@ export interface Testnet {
   readonly socks: { readonly host: string; readonly port: number };
   /** URL of the demo page. */
   readonly demo: string;
+  /** URL of the same page as an onion service, which the client's process hosts. */
+  readonly onion: string;
+  /** Whether it could be reached when the network was ready: a network of very few relays may have no path for it. */
+  readonly onionReady: boolean;
   /** The torrc fragment. */
   readonly torrc: string;
   /** Stops everything and removes what is temporary. */
@@ -81,6 +90,8 @@ const PORT_STEP = 4;
 /** One fetch may take so long. */
 const FETCH_TIMEOUT = 5_000;
 const FETCH_PAUSE = 100;
+/** How long the network waits for its onion service once the page came, milliseconds. */
+const ONION_PATIENCE = 30_000;
 
 const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
@@ -199,6 +210,7 @@ async function bringUp(
   tell({ type: 'keys' });
   const estimate = startEstimate(await load, plan.nodes.length);
 
+  const service = await demoService(plan, directory);
   const network = new Network(
     {
       plan,
@@ -206,7 +218,7 @@ async function bringUp(
       authorities,
       voting: firstVotes(Date.now(), estimate),
       socks: await chooseSocks(options.socks),
-      ...(options.more && { more: options.more }),
+      more: (node) => [...service.lines(node), ...(options.more?.(node) ?? [])],
     },
     options.entry,
   );
@@ -218,9 +230,43 @@ async function bringUp(
 
   const timeout = options.timeout ?? DEFAULT_TIMEOUT;
   const working = await Promise.race([firstFetch(network, tell, timeout), failed, abortion(options.aborted)]);
-  tell({ type: 'ready' });
+  tell({ type: 'fetched' });
+  const onionReady = await Promise.race([
+    serviceIsUp(network, ONION_PATIENCE),
+    failed,
+    abortion(options.aborted),
+  ]);
+  tell({ type: 'ready', onion: onionReady });
   const { host, port } = plan.demo;
-  return { network, directory, socks: working, demo: `http://${host}:${port}/`, torrc: network.joinFile };
+  return {
+    network,
+    directory,
+    socks: working,
+    demo: `http://${host}:${port}/`,
+    onion: `http://${service.address}/`,
+    onionReady,
+    torrc: network.joinFile,
+  };
+}
+
+/** The demo site as an onion service: its keys, and the lines by which the client hosts it. */
+async function demoService(plan: NetworkPlan, directory: string) {
+  const client = plan.nodes.find((node) => node.role === 'client');
+  const folder = join(nodeDirectory(directory, client ?? { name: 'client' }), 'onion-service');
+  const { address } = await loadOrCreateHsIdentity(diskStore(folder), '', osRandom);
+  const site = `${plan.demo.address}:${plan.demo.port}`;
+  const lines = [`HiddenServiceDir ${folder}`, `HiddenServicePort 80 ${site}`];
+  return { address, lines: (node: NodePlan) => (node === client ? lines : []) };
+}
+
+/** Waits until HSDirs hold the descriptors of the demo service; false when that takes too long. */
+async function serviceIsUp(network: Network, patience: number): Promise<boolean> {
+  const until = Date.now() + patience;
+  while (Date.now() < until) {
+    for (const { onionDirectories } of network.nodes.values()) if (onionDirectories > 0) return true;
+    await pause(20);
+  }
+  return false;
 }
 
 function abortion(aborted: Promise<unknown> | undefined): Promise<never> {

@@ -23,6 +23,8 @@ export interface NodeState {
   /** Authorities that took its descriptor. */
   published: number;
   bootstrap: number;
+  /** HSDirs that hold the newest descriptors of its onion service. */
+  onionDirectories: number;
   /** The address of its SOCKS port, once open. */
   socks: { host: string; port: number } | undefined;
 }
@@ -66,6 +68,7 @@ export class Network {
         v3ident: context.authorities.get(plan.name)?.v3ident,
         published: 0,
         bootstrap: 0,
+        onionDirectories: 0,
         socks: undefined,
       });
   }
@@ -108,6 +111,7 @@ export class Network {
     writeFileSync(torrc, nodeTorrc(state.plan, this.context), { mode: 0o600 });
     state.published = 0;
     state.bootstrap = 0;
+    state.onionDirectories = 0;
     state.socks = undefined;
     state.child = new NodeChild({
       plan: state.plan,
@@ -138,6 +142,9 @@ export class Network {
         break;
       case 'bootstrap':
         state.bootstrap = event.percent;
+        break;
+      case 'onion-service':
+        if (event.index === 0) state.onionDirectories = event.directories;
         break;
       case 'listening':
         if (event.what === 'socks') state.socks = { host: event.host, port: event.port };

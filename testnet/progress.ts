@@ -13,7 +13,7 @@ export interface Screen {
   readonly tty: boolean;
 }
 
-type StepName = 'keys' | 'processes' | 'descriptors' | 'voting' | 'consensus' | 'circuit';
+type StepName = 'keys' | 'processes' | 'descriptors' | 'voting' | 'consensus' | 'circuit' | 'onion';
 
 interface Step {
   readonly name: StepName;
@@ -30,6 +30,7 @@ const TITLES: [StepName, string][] = [
   ['voting', 'voting'],
   ['consensus', 'consensus'],
   ['circuit', 'first circuit'],
+  ['onion', 'onion service'],
 ];
 
 const VOTING_WORDS: Record<string, string> = {
@@ -77,8 +78,11 @@ export class Progress {
       case 'fetching':
         this.say('circuit', 'fetching the demo page');
         break;
-      case 'ready':
+      case 'fetched':
         this.finish('circuit', 'the demo page came through three hops');
+        break;
+      case 'ready':
+        this.finish('onion', event.onion ? 'published' : 'not up yet');
         break;
     }
   }
@@ -109,6 +113,9 @@ export class Progress {
         break;
       case 'consensus':
         this.finish('consensus', `with ${event.relays} relays`);
+        break;
+      case 'onion-service':
+        this.say('onion', `descriptor at ${event.directories} HSDirs`);
         break;
       case 'bootstrap':
         this.say('circuit', `client at ${event.percent} %: ${event.summary}`);

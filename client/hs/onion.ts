@@ -73,7 +73,8 @@ export class Onion {
   private tell(): void {
     if (!this.report) return;
     this.services().forEach(({ descriptors }, index) => {
-      const directories = Math.max(0, ...descriptors.map(({ heldBy }) => heldBy));
+      // Clients look for one or the other: it counts what both have.
+      const directories = descriptors.length === 2 ? Math.min(...descriptors.map(({ heldBy }) => heldBy)) : 0;
       if ((this.told[index] ?? 0) === directories) return;
       this.told[index] = directories;
       this.report?.({ type: 'onion-service', index, directories });

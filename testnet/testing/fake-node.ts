@@ -78,5 +78,6 @@ for (const port of role === 'client' ? options.SocksPort : []) {
     if (!existsSync(join(network, 'nodes', 'exit1', 'torrc'))) return;
     clearInterval(wait);
     pipe?.report({ type: 'bootstrap', percent: 100, tag: 'done', summary: 'Done' });
+    pipe?.report({ type: 'onion-service', index: 0, directories: 4 });
   }, 10);
 }
