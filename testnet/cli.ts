@@ -8,6 +8,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { CepaError } from '../shared/bytes/errors.js';
 import { optionHelp } from '../shared/torrc/table.js';
 import type { Role } from '../shared/torrc/table-types.js';
+import { addOnion } from './cli-onion.js';
 import type { ContainerRole } from './container/torrc.js';
 
 const DEFAULT_DIRECTORY = '~/.cepa';
@@ -242,6 +243,7 @@ function makeProgram(): Command {
   addRole(program, 'relay');
   addRole(program, 'client');
   addKeygen(program);
+  addOnion(program);
   addContainer(program);
   return program;
 }
