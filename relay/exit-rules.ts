@@ -18,13 +18,16 @@ export const isExitWanted = (options: Options): boolean =>
 /** The rules; the policy follows the relay's own addresses, which it refuses to connect to. */
 export function exitRulesOf(options: Options, address: SelfAddress, network: Network): ExitRules {
   const bind = bindAddresses(options);
-  const exit = isExitWanted(options);
+  // Read at each use: the options may be changed in place.
   let own = '';
   let policy: ExitPolicy | undefined;
   const current = (): ExitPolicy => {
     const ownAddresses = address.all.map(({ host }) => host);
-    if (policy && own === ownAddresses.join()) return policy;
-    own = ownAddresses.join();
+    const exit = isExitWanted(options);
+    const { ExitPolicy, IPv6Exit, ExitPolicyRejectPrivate } = options;
+    const from = JSON.stringify([ownAddresses, exit, ExitPolicy, IPv6Exit, ExitPolicyRejectPrivate]);
+    if (policy && own === from) return policy;
+    own = from;
     policy = effectiveExitPolicy({
       lines: options.ExitPolicy,
       exit,
@@ -35,9 +38,15 @@ export function exitRulesOf(options: Options, address: SelfAddress, network: Net
     return policy;
   };
   return {
-    isExit: exit,
-    ipv6: options.IPv6Exit,
-    anyName: options.ServerDNSAllowNonRFC953Hostnames,
+    get isExit() {
+      return isExitWanted(options);
+    },
+    get ipv6() {
+      return options.IPv6Exit;
+    },
+    get anyName() {
+      return options.ServerDNSAllowNonRFC953Hostnames;
+    },
     bind,
     get policy() {
       return current();

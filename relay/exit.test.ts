@@ -8,6 +8,7 @@ import type { Consensus } from '../shared/netdoc/types.js';
 import { SimWorld } from '../shared/runtime/sim/world.js';
 import type { Conn } from '../shared/runtime/types.js';
 import { Exit, type ExitRules } from './exit.js';
+import { ExitStats } from './exit-stats.js';
 import { Network } from './network.js';
 import { FakeChannel, FakeStream } from './testing.js';
 
@@ -52,7 +53,7 @@ async function exit(more: Partial<ExitRules> = {}) {
     refuseUnknown: () => true,
     ...more,
   };
-  const service = new Exit({ ...host, log: memoryLog(), network }, rules);
+  const service = new Exit({ ...host, log: memoryLog(), network, stats: new ExitStats() }, rules);
   const begin = async (host: string, port = 80, flags = 0, from = guard) => {
     const stream = new FakeStream(RelayCommand.BEGIN, BEGIN.encode({ host, port, flags }));
     service.begin(stream, from);

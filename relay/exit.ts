@@ -15,6 +15,7 @@ import { endReasonOf, JoinedStream } from '../shared/onion/joined-stream.js';
 import type { IncomingStream } from '../shared/onion/types.js';
 import type { Clock, Random, ResolvedAddress, Resolver, Transport } from '../shared/runtime/types.js';
 import { addressOfReverseName, familyOf } from './addresses.js';
+import type { ExitStats } from './exit-stats.js';
 import type { Network } from './network.js';
 import { blurTtl, DEFAULT_TTL, isPlainName, type NameRules } from './resolve.js';
 
@@ -38,6 +39,7 @@ export interface ExitEnv {
   readonly resolver: Resolver;
   readonly log: Log;
   readonly network: Network;
+  readonly stats: ExitStats;
 }
 
 interface Destination {
@@ -83,6 +85,7 @@ export class Exit {
     this.connect(joined, stream.request, from).catch((error: unknown) => {
       if (error instanceof Refusal) return joined.refuse(error.reason, error.extra);
       const reason = endReasonOf(error);
+      this.env.stats.failed(error);
       this.env.log.debug('an exit connection failed', { reason });
       joined.refuse(reason);
     });
@@ -95,6 +98,7 @@ export class Exit {
     const destination = await this.locate(begin);
     if (joined.abandoned) return;
     this.checkPolicy(destination, begin.port);
+    this.env.stats.connecting(begin.port);
     const bind = this.rules.bind[destination.family];
     const conn = await this.env.transport.dialTcp(
       { host: destination.host, port: begin.port },
@@ -114,7 +118,10 @@ export class Exit {
 
   /** Nobody gets a one-hop proxy: it would make exits a target, and its users are better off without. */
   private checkPeer(from: Channel): void {
-    if (!from.authenticated || !from.peer.rsaId) throw new Refusal(EndReason.TORPROTOCOL);
+    if (!from.authenticated || !from.peer.rsaId) {
+      this.env.stats.singleHopRefused++;
+      throw new Refusal(EndReason.TORPROTOCOL);
+    }
     if (this.rules.refuseUnknown() && !this.env.network.lists(toHex(from.peer.rsaId)))
       throw new Refusal(EndReason.MISC);
   }

@@ -27,17 +27,22 @@ import { type DosCounts, DosDefences } from './dos.js';
 import { DosParams } from './dos-params.js';
 import { Exit } from './exit.js';
 import { exitRulesOf } from './exit-rules.js';
+import { ExitStats } from './exit-stats.js';
+import { heartbeatText } from './heartbeat.js';
 import { Hibernation } from './hibernation.js';
 import { HsDirStore } from './hs-dir.js';
 import { LimitedTransport } from './limited-transport.js';
 import { linkLimits, linkPadding } from './link-config.js';
 import { defaultCeiling, MemoryCeiling, type MemoryCounts } from './memory.js';
 import { MeteredTransport } from './metered-transport.js';
+import { registerRelayMetrics } from './metrics.js';
 import { Network } from './network.js';
 import { PortSet } from './port-set.js';
 import { linkSource } from './ports.js';
 import { type OwnDocuments, PUBLIC_TIMES, Publisher, TESTING_TIMES } from './publish.js';
+import { RELOADABLE, takeOver } from './reload.js';
 import { SelfAddress } from './self.js';
+import { SelfTest } from './self-test.js';
 import { serveStream } from './streams.js';
 import { CircuitSwitch, type SwitchStatus } from './switch.js';
 
@@ -95,6 +100,8 @@ export interface RelayNode {
   descriptor(): OwnDocuments | undefined;
   /** Makes a new descriptor and uploads it. */
   republish(): void;
+  /** Takes over what can change while running; the names of all options it takes over. */
+  reload(next: Options): readonly string[];
   /** Stops: at once, or when circuits have ended, at most `ShutdownWaitLength` later. */
   stop(graceful: boolean): Promise<void>;
   status(): RelayStatus;
@@ -126,9 +133,12 @@ class Relay implements RelayNode {
   private readonly circuits: CircuitSwitch;
   private readonly defences: DosDefences;
   private readonly exit: Exit;
+  private readonly exitStats = new ExitStats();
   private readonly exitRules: ReturnType<typeof exitRulesOf>;
   private readonly authorities: Authorities;
+  private readonly selfTest: SelfTest;
   private readonly publisher: Publisher;
+  private heartbeat: Timer | undefined;
   private readonly dirManager: DirManager | undefined;
   private readonly dirServer: DirServer | undefined;
   private readonly hsDir: HsDirStore | undefined;
@@ -156,8 +166,8 @@ class Relay implements RelayNode {
     });
     this.memory = new MemoryCeiling({
       ...env,
-      ceiling: () => options.MaxMemInQueues || defaultCeiling(env.memory ?? DEFAULT_MEMORY),
-      used: () => this.channels.memory + this.circuits.streamMemory,
+      ceiling: () => this.memoryLimit,
+      used: () => this.memoryUsed,
       circuits: () => this.circuits.all,
       links: () => this.channels.channels,
     });
@@ -166,7 +176,9 @@ class Relay implements RelayNode {
     const localHost = linkSource(options);
 
     this.exitRules = exitRulesOf(options, this.address, this.network);
-    this.exit = new Exit({ ...metered, network: this.network }, this.exitRules);
+    const resolver = this.exitStats.counted(env.resolver);
+    const exitEnv = { ...metered, resolver, network: this.network, stats: this.exitStats };
+    this.exit = new Exit(exitEnv, this.exitRules);
     this.hsDir =
       options.DirCache && !extras.dirServer
         ? new HsDirStore({ ...env, param: this.network.param, maxBytes: MAX_HSDIR_BYTES })
@@ -176,7 +188,8 @@ class Relay implements RelayNode {
       (options.DirCache ? cacheDirServer(this.cache, env, this.fingerprint, this.hsDir) : undefined);
     const services = {
       exit: this.exit,
-      resolver: env.resolver,
+      resolver,
+      stats: this.exitStats,
       names: this.exitRules,
       dirServer: () => this.dirServer,
       hibernating: () => this.hibernating,
@@ -190,6 +203,7 @@ class Relay implements RelayNode {
       ...env,
       keys,
       defences: this.defences,
+      asked: (channel) => this.selfTest.asked(channel),
       param: this.network.param,
       channels: { get: (target) => this.channels.get(target) },
       extendRules: this.extendRules(),
@@ -220,8 +234,34 @@ class Relay implements RelayNode {
       timeout: options.TestingTorNetwork ? TESTING_DIR_TIMEOUT : DIR_TIMEOUT,
       addressSeen: (host) => this.address.suggest(host),
     });
+    this.selfTest = this.makeSelfTest(extras.dirServer !== undefined);
     this.publisher = this.makePublisher();
     this.dirManager = extras.dirServer ? undefined : this.makeDirManager();
+  }
+
+  private get memoryLimit(): number {
+    return this.options.MaxMemInQueues || defaultCeiling(this.env.memory ?? DEFAULT_MEMORY);
+  }
+
+  private get memoryUsed(): number {
+    return this.channels.memory + this.circuits.streamMemory;
+  }
+
+  private showMetrics(): void {
+    const { env, options, limiter, channels, exitStats, keys, accounting } = this;
+    if (!env.metrics) return;
+    registerRelayMetrics(env.metrics, {
+      status: () => this.status(),
+      links: channels.stats,
+      channels: () => channels.channels,
+      limiter,
+      exit: exitStats,
+      memory: () => ({ used: this.memoryUsed, limit: this.memoryLimit }),
+      router: () => this.ownStatus().router,
+      signingExpires: () => keys.signing.expires,
+      accounting: () => accounting.usage && { used: accounting.usage.used, max: options.AccountingMax },
+      reachable: () => ({ 4: this.selfTest.isReached(4), 6: this.selfTest.isReached(6) }),
+    });
   }
 
   /** Whether nothing new is taken: the relay goes down, or its accounting says so. */
@@ -248,12 +288,33 @@ class Relay implements RelayNode {
     };
   }
 
+  /** Authorities vouch for themselves. */
+  private makeSelfTest(isAuthority: boolean): SelfTest {
+    const { env, options, cache, keys, address } = this;
+    const assumed = (family: 4 | 6) => {
+      if (isAuthority || options.AssumeReachable) return true;
+      if (family === 4) return this.network.param('assume-reachable', 0, 0, 1) === 1;
+      const wanted = options.AssumeReachableIPv6;
+      return wanted === 'auto' ? this.network.param('assume-reachable-ipv6', 0, 0, 1) === 1 : wanted;
+    };
+    return new SelfTest({
+      ...env,
+      cache,
+      keys,
+      channels: { get: (target) => this.channels.get(target) },
+      address: (family) => address.orAddress(family),
+      assumed,
+      allowPrivate: () => options.ExtendAllowPrivateAddresses,
+      found: () => this.publisher.retry(),
+    });
+  }
+
   private makePublisher(): Publisher {
     const { env, options, authorities } = this;
     return new Publisher({
       ...env,
       authorities,
-      upload: options.PublishServerDescriptor && !options.DisableNetwork,
+      upload: () => options.PublishServerDescriptor && !options.DisableNetwork && this.selfTest.done,
       times: options.TestingTorNetwork ? TESTING_TIMES : PUBLIC_TIMES,
       build: () => this.build(),
       observed: () => this.history.observed(),
@@ -289,11 +350,16 @@ class Relay implements RelayNode {
     await this.dirManager?.load();
     await this.address.configure(env.resolver);
     await this.accounting.start(options);
+    this.showMetrics();
     if (options.DisableNetwork || this.hibernating) this.ports.plan(options);
     else await this.open();
     this.publisher.start();
-    if (!options.DisableNetwork) this.dirManager?.start();
+    if (!options.DisableNetwork) {
+      this.dirManager?.start();
+      this.selfTest.start();
+    }
     this.keepHouse();
+    this.beat();
   }
 
   private async open(): Promise<void> {
@@ -335,6 +401,45 @@ class Relay implements RelayNode {
     });
   }
 
+  private beat(): void {
+    const period = this.options.HeartbeatPeriod;
+    this.heartbeat?.cancel();
+    if (period === 0) return;
+    this.heartbeat = this.env.clock.setTimer(period, () => {
+      const flags = this.ownStatus().router?.flags;
+      for (const line of heartbeatText(this.status(), this.channels.count, flags)) this.env.log.notice(line);
+      this.beat();
+    });
+  }
+
+  reload(next: Options): readonly string[] {
+    const { names, described } = takeOver(this.options, next);
+    this.limiter.adjust(limitsOf(this.options));
+    if (
+      ['AccountingMax', 'AccountingStart', 'AccountingRule'].some((name) => names.has(name as keyof Options))
+    )
+      this.accounting.configure(this.options);
+    if (names.has('HeartbeatPeriod')) this.beat();
+    this.replace(names)
+      .then(() => {
+        if (described) this.publisher.changed('the configuration changed');
+        this.publisher.retry();
+      })
+      .catch((error: Error) => {
+        this.env.log.error(`The ports of the new configuration cannot be used: ${error.message}`);
+      });
+    return RELOADABLE;
+  }
+
+  private async replace(names: ReadonlySet<string>): Promise<void> {
+    const { options, env } = this;
+    if (names.has('ORPort') || names.has('DirPort')) {
+      if (options.DisableNetwork || this.hibernating) this.ports.plan(options);
+      else await this.ports.apply(options);
+    }
+    if (names.has('Address') || names.has('ORPort')) await this.address.configure(env.resolver);
+  }
+
   private async rotateAndSave(): Promise<void> {
     const { env, keys, history } = this;
     if (await keys.rotate(env.clock.now())) this.publisher.changed('keys were rotated');
@@ -350,6 +455,8 @@ class Relay implements RelayNode {
   private async shutDown(graceful: boolean): Promise<void> {
     const { env } = this;
     this.timer?.cancel();
+    this.heartbeat?.cancel();
+    this.selfTest.stop();
     this.publisher.stop();
     this.dirManager?.stop();
     env.report?.({ type: 'stopping', reason: graceful ? 'asked to finish' : 'asked to stop' });
@@ -431,6 +538,8 @@ class Relay implements RelayNode {
 
   private consensusChanged(consensus: Consensus): void {
     if (consensus.flavor !== 'microdesc') return;
+    this.selfTest.retry();
+    this.publisher.retry();
     const { validAfter, validUntil, routers } = consensus;
     this.env.report?.({ type: 'consensus', validAfter, validUntil, relays: routers.length });
   }

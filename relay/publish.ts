@@ -61,8 +61,8 @@ export interface PublishEnv {
   readonly random: Random;
   readonly log: Log;
   readonly authorities: Authorities;
-  /** Whether to upload (`PublishServerDescriptor`); without it the documents are only made. */
-  readonly upload: boolean;
+  /** Whether to upload now (`PublishServerDescriptor`, the port was reached); until then the documents are only made. */
+  upload(): boolean;
   readonly times: PublishTimes;
   /** Makes the documents; undefined while something is missing (an address). */
   build(): OwnDocuments | undefined;
@@ -118,6 +118,11 @@ export class Publisher {
     if (this.timer) this.check();
   }
 
+  /** What kept the documents from being uploaded may be over. */
+  retry(): void {
+    if (!this.stopped && this.documents && this.uploads.length === 0) this.uploadAll(this.documents);
+  }
+
   private check(): void {
     if (this.stopped) return;
     this.timer?.cancel();
@@ -150,7 +155,11 @@ export class Publisher {
     this.taken = new Set();
     this.env.log.info('made a new descriptor', { reason });
     this.cancelUploads();
-    if (!this.env.upload) return;
+    this.uploadAll(documents);
+  }
+
+  private uploadAll(documents: OwnDocuments): void {
+    if (!this.env.upload()) return;
     this.uploads = this.env.authorities.all.map((authority) => ({
       authority,
       backoff: new Backoff(this.env.random, this.env.times.retry),

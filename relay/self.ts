@@ -29,28 +29,30 @@ export class SelfAddress {
     this.changed = changed;
   }
 
-  /** Takes `Address` and the ORPort's own. Names are resolved; one that does not resolve is warned about. */
+  /** Takes `Address` and the ORPort's own, in place of what was known before. Names are resolved; one that does not resolve is warned about. */
   async configure(resolver: Resolver): Promise<void> {
+    const found: Partial<Record<4 | 6, string>> = {};
+    const know = (host: string) => {
+      const family = familyOf(host);
+      if (family) found[family] ??= host;
+    };
     for (const address of this.options.Address) {
-      if (familyOf(address)) this.know(address);
-      else await this.resolve(address, resolver);
+      if (familyOf(address)) know(address);
+      else for (const host of await this.resolve(address, resolver)) know(host);
     }
-    for (const host of namedAddresses(this.options)) this.know(host);
+    for (const host of namedAddresses(this.options)) know(host);
+    this.known = found;
   }
 
-  private async resolve(name: string, resolver: Resolver): Promise<void> {
+  private async resolve(name: string, resolver: Resolver): Promise<string[]> {
     try {
-      for (const record of await resolver.resolve(name)) this.know(record.address);
+      return (await resolver.resolve(name)).map(({ address }) => address);
     } catch (error) {
       this.log.warn(
         `Address ${name} does not resolve (${(error as Error).message}); asking the authorities.`,
       );
+      return [];
     }
-  }
-
-  private know(host: string): void {
-    const family = familyOf(host);
-    if (family) this.known[family] ??= host;
   }
 
   /** The ports are open. */

@@ -11,12 +11,14 @@ import type { Channel } from '../shared/link/types.js';
 import type { IncomingStream } from '../shared/onion/types.js';
 import type { Resolver } from '../shared/runtime/types.js';
 import type { Exit } from './exit.js';
+import type { ExitStats } from './exit-stats.js';
 import { answerResolve, type NameRules } from './resolve.js';
 
 /** What is behind the streams. */
 export interface StreamServices {
   readonly exit: Exit;
   readonly resolver: Resolver;
+  readonly stats: ExitStats;
   readonly names: NameRules;
   /** Undefined when this relay is no directory. */
   dirServer(): DirServer | undefined;
@@ -43,9 +45,11 @@ export function serveStream(stream: IncomingStream, from: Channel, services: Str
   }
   switch (stream.command) {
     case RelayCommand.BEGIN:
+      services.stats.streams.BEGIN++;
       services.exit.begin(stream, from);
       return;
     case RelayCommand.BEGIN_DIR: {
+      services.stats.streams.BEGIN_DIR++;
       const server = services.dirServer();
       if (!server) {
         stream.abort(EndReason.NOTDIRECTORY);
@@ -56,6 +60,7 @@ export function serveStream(stream: IncomingStream, from: Channel, services: Str
       return;
     }
     case RelayCommand.RESOLVE:
+      services.stats.streams.RESOLVE++;
       answerResolve(stream.request, services.names, services.resolver).then((body) => {
         if (!stream.closed) stream.answer(body);
       });

@@ -28,17 +28,32 @@ const TRY_AGAIN = RESOLVED.encode({ answers: [{ type: 'error', transient: true, 
 /** What the switch needs besides what its circuits need. */
 export interface SwitchEnv extends HandshakeEnv, Omit<CircuitHost, 'closed' | 'hsMessage' | 'queueFull'> {
   readonly defences: DosDefences;
+  /** A circuit was asked for on the channel. */
+  asked?(channel: Channel): void;
   /** Whether new circuits are refused because the relay is going down. */
   hibernating(): boolean;
 }
+
+type Handshake = 'fast' | 'ntor' | 'ntor-v3' | 'other';
+type HandshakeCounts = Readonly<Record<Handshake, number>>;
+
+const noHandshakes = (): Record<Handshake, number> => ({ fast: 0, ntor: 0, 'ntor-v3': 0, other: 0 });
 
 /** Counts since the start, and what is there now. */
 export interface SwitchStatus {
   readonly circuits: number;
   readonly created: number;
   readonly refused: number;
-  readonly handshakes: Readonly<Record<'fast' | 'ntor' | 'ntor-v3' | 'other', number>>;
-  readonly onionskins: { readonly waiting: number; readonly answered: number; readonly dropped: number };
+  readonly handshakes: HandshakeCounts;
+  readonly onionskins: {
+    readonly waiting: number;
+    readonly answered: number;
+    /** By handshake. */
+    readonly processed: HandshakeCounts;
+    readonly dropped: HandshakeCounts;
+  };
+  /** Circuits that ended because a peer broke the protocol. */
+  readonly violations: number;
   readonly queuedCells: number;
   /** Circuits that died of a full queue. */
   readonly fullQueues: { readonly onward: number; readonly back: number };
@@ -54,7 +69,10 @@ export class CircuitSwitch implements ChannelHandler {
   private readonly host: CircuitHost;
   private readonly onionskins: OnionskinQueue;
   private readonly roles: HsRoles;
-  private readonly handshakes = { fast: 0, ntor: 0, 'ntor-v3': 0, other: 0 };
+  private readonly handshakes = noHandshakes();
+  private readonly processed = noHandshakes();
+  private readonly dropped = noHandshakes();
+  private violations = 0;
   private created = 0;
   private refused = 0;
   private readonly fullQueues = { onward: 0, back: 0 };
@@ -76,7 +94,8 @@ export class CircuitSwitch implements ChannelHandler {
       stream: (stream, from, circuit) => this.stream(stream, from, circuit),
       queueFull: (circuit, onward) => this.queueFull(circuit, onward),
       hsMessage: (circuit, relayCommand, data) => this.roles.message(circuit, relayCommand, data),
-      closed: (circuit) => {
+      closed: (circuit, reason) => {
+        if (reason === DestroyReason.PROTOCOL) this.violations++;
         this.circuits.delete(circuit);
         this.roles.closed(circuit);
       },
@@ -84,7 +103,9 @@ export class CircuitSwitch implements ChannelHandler {
   }
 
   create(leg: Leg, command: number, body: Uint8Array): void {
-    this.count(command, body);
+    this.env.asked?.(leg.channel);
+    const handshake = handshakeOf(command, body);
+    this.handshakes[handshake]++;
     if (this.env.hibernating()) {
       this.refuse(leg, DestroyReason.HIBERNATING);
       return;
@@ -101,15 +122,18 @@ export class CircuitSwitch implements ChannelHandler {
     this.circuits.add(circuit);
     this.created++;
     if (isCheap(command)) {
-      this.answer(circuit, command, body);
+      this.answer(circuit, command, body, handshake);
       return;
     }
     const copy = body.slice();
     const onionskin = {
       answer: () => {
-        if (!circuit.closed) this.answer(circuit, command, copy);
+        if (!circuit.closed) this.answer(circuit, command, copy, handshake);
       },
-      dropped: () => circuit.close(DestroyReason.RESOURCELIMIT),
+      dropped: () => {
+        this.dropped[handshake]++;
+        circuit.close(DestroyReason.RESOURCELIMIT);
+      },
     };
     this.onionskins.add(onionskin);
     circuit.onGone = () => this.onionskins.cancel(onionskin);
@@ -120,11 +144,12 @@ export class CircuitSwitch implements ChannelHandler {
     leg.destroy(reason);
   }
 
-  private answer(circuit: RelayCircuit, command: number, body: Uint8Array): void {
+  private answer(circuit: RelayCircuit, command: number, body: Uint8Array, handshake: Handshake): void {
     circuit.onGone = undefined;
     try {
       const answer = answerCreate(command, body, this.env);
       circuit.answer(answer.command, answer.body, answer);
+      this.processed[handshake]++;
     } catch (error) {
       this.refused++;
       this.log.info('refusing a circuit', {
@@ -133,11 +158,6 @@ export class CircuitSwitch implements ChannelHandler {
       });
       circuit.close(DestroyReason.PROTOCOL);
     }
-  }
-
-  private count(command: number, body: Uint8Array): void {
-    if (command === Command.CREATE_FAST) this.handshakes.fast++;
-    else this.handshakes[command === Command.CREATE2 ? handshakeName(body) : 'other']++;
   }
 
   private stream(stream: IncomingStream, from: Channel, circuit: RelayCircuit): void {
@@ -194,7 +214,13 @@ export class CircuitSwitch implements ChannelHandler {
       created: this.created,
       refused: this.refused,
       handshakes: { ...this.handshakes },
-      onionskins: this.onionskins.counts,
+      onionskins: {
+        waiting: this.onionskins.counts.waiting,
+        answered: this.onionskins.counts.answered,
+        processed: { ...this.processed },
+        dropped: { ...this.dropped },
+      },
+      violations: this.violations,
       queuedCells,
       fullQueues: { ...this.fullQueues },
       streams,
@@ -203,7 +229,9 @@ export class CircuitSwitch implements ChannelHandler {
   }
 }
 
-function handshakeName(body: Uint8Array): 'ntor' | 'ntor-v3' | 'other' {
+function handshakeOf(command: number, body: Uint8Array): Handshake {
+  if (command === Command.CREATE_FAST) return 'fast';
+  if (command !== Command.CREATE2) return 'other';
   try {
     const { type } = CREATE2.decode(body);
     if (type === HandshakeType.NTOR) return 'ntor';

@@ -8,13 +8,16 @@ import { BEGIN, BeginFlag } from '../../shared/cell/relay-cells.js';
 import { buildCircuit } from '../../shared/circuit/build.js';
 import type { HopTarget } from '../../shared/circuit/hop.js';
 import type { OriginCircuit } from '../../shared/circuit/origin.js';
+import { loadOrCreateRelayKeys } from '../../shared/crypto/relay-keys.js';
 import { createChannelManager } from '../../shared/link/manager.js';
 import { memoryLog } from '../../shared/log/memory.js';
 import { parseServerDescriptor } from '../../shared/netdoc/server-descriptor.js';
 import type { Stream, StreamHandlers } from '../../shared/onion/types.js';
+import type { Env } from '../../shared/runtime/env.js';
 import { type SimHost, SimWorld } from '../../shared/runtime/sim/world.js';
 import type { Conn } from '../../shared/runtime/types.js';
 import { memoryStore } from '../../shared/store/memory.js';
+import type { Store } from '../../shared/store/types.js';
 import { type RelayNode, startRelay } from '../node.js';
 import { optionsOf } from '../testing.js';
 
@@ -55,8 +58,29 @@ export interface Running {
   readonly log: ReturnType<typeof memoryLog>;
 }
 
+/** Making RSA keys is most of the work of such a test, so that those of relay `n` are made once. */
+const madeKeys = new Map<number, Promise<Store>>();
+
+async function storeWithKeys(n: number, env: Env): Promise<Store> {
+  const make = async () => {
+    const store = memoryStore();
+    await loadOrCreateRelayKeys(store, env);
+    return store;
+  };
+  const made = madeKeys.get(n) ?? make();
+  madeKeys.set(n, made);
+  const from = await made;
+  const store = memoryStore();
+  for (const name of await from.list('keys'))
+    await store.write(`keys/${name}`, (await from.read(`keys/${name}`))!);
+  return store;
+}
+
 /** Three relays, the last an exit, and a client that knows them. `more` are lines for the torrc of relay 1, 2 or 3. */
-export async function network(more: (n: number) => readonly string[] = () => []) {
+export async function network(
+  more: (n: number) => readonly string[] = () => [],
+  extraEnv: (n: number) => Partial<Env> = () => ({}),
+) {
   const world = new SimWorld('relay node', START);
   world.names.set('site.example', [SITE]);
   const relays: Running[] = [];
@@ -72,7 +96,9 @@ export async function network(more: (n: number) => readonly string[] = () => [])
       ...more(n),
       ...(n === 3 ? ['ExitPolicy accept *:80,reject *:*'] : []),
     );
-    relays.push({ host, log, node: await startRelay(options, { ...host, log, store: memoryStore() }) });
+    const env: Env = { ...host, log, store: memoryStore(), ...extraEnv(n) };
+    const store = await storeWithKeys(n, env);
+    relays.push({ host, log, node: await startRelay(options, { ...env, store }) });
   }
   const clientHost = world.host('127.8.0.1');
   const env = { ...clientHost, log: memoryLog() };

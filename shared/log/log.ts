@@ -26,6 +26,8 @@ export interface LogOptions {
 
 /** A log with an end. */
 export interface NodeLog extends Log {
+  /** Logs as other options ask from now on. Throws as `createLog` does, and changes nothing then. */
+  configure(options: LogOptions): void;
   /** Opens the files again, after they were rotated away (SIGHUP). */
   reopen(): void;
   /** Writes out what is pending, at once. For the end of the process. */
@@ -61,11 +63,8 @@ function openSink(to: LogTarget['to']): Sink {
   return pino.destination({ dest: to.file, sync: true, maxLength: MAX_PENDING, mkdir: true, mode: 0o600 });
 }
 
-/**
- * Makes the log that the options ask for. Throws a LogLineError for a line that means nothing, and the system's
- * error for a file that cannot be opened.
- */
-export function createLog(options: LogOptions): NodeLog {
+/** The sinks of the `Log` lines, one for each file, and the least level that any of them wants. */
+function openOutputs(options: LogOptions): { outputs: Output[]; level: LevelName } {
   const lines = options.Log.length > 0 ? options.Log : ['notice stdout'];
   const sinks = new Map<string, Sink>();
   const outputs: Output[] = lines.map((line) => {
@@ -75,11 +74,20 @@ export function createLog(options: LogOptions): NodeLog {
     sinks.set(name, sink);
     return { target, sink };
   });
-  const least = LEVELS.find((level) =>
+  const wanted = (level: LevelName) =>
     outputs.some(({ target }) =>
       target.ranges.some((range) => LEVELS.indexOf(range.from) <= LEVELS.indexOf(level)),
-    ),
-  );
+    );
+  return { outputs, level: LEVELS.find(wanted) ?? 'notice' };
+}
+
+/**
+ * Makes the log that the options ask for. Throws a LogLineError for a line that means nothing, and the system's
+ * error for a file that cannot be opened.
+ */
+export function createLog(first: LogOptions): NodeLog {
+  let { outputs, level: least } = openOutputs(first);
+  let safe = first.SafeLogging;
 
   // pino serialises once; each sink takes the line as it is or as text.
   let level: LevelName = 'notice';
@@ -99,7 +107,7 @@ export function createLog(options: LogOptions): NodeLog {
       base: null,
       customLevels: NUMBERS,
       useOnlyCustomLevels: true,
-      level: least ?? 'notice',
+      level: least,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (name) => ({ level: name }) },
     },
@@ -111,7 +119,7 @@ export function createLog(options: LogOptions): NodeLog {
       if (!base.isLevelEnabled(name)) return;
       level = name;
       domain = where;
-      base[name](fields ? { ...fixed, ...plainFields(fields, options.SafeLogging) } : fixed, message);
+      base[name](fields ? { ...fixed, ...plainFields(fields, safe) } : fixed, message);
     };
     return {
       error: (message, fields) => write('err', message, fields),
@@ -121,18 +129,27 @@ export function createLog(options: LogOptions): NodeLog {
       debug: (message, fields) => write('debug', message, fields),
       child(name, fields) {
         const full = where === '' ? name : `${where}.${name}`;
-        return make(full, { ...fixed, domain: full, ...plainFields(fields ?? {}, options.SafeLogging) });
+        return make(full, { ...fixed, domain: full, ...plainFields(fields ?? {}, safe) });
       },
     };
   };
 
   return {
     ...make('', {}),
+    configure(options) {
+      const next = openOutputs(options);
+      for (const { sink } of outputs) flushSink(sink);
+      for (const { target, sink } of outputs) if (typeof target.to !== 'string') sink.end();
+      outputs = next.outputs;
+      least = next.level;
+      base.level = least;
+      safe = options.SafeLogging;
+    },
     reopen() {
       for (const { target, sink } of outputs) if (typeof target.to !== 'string') sink.reopen();
     },
     flush() {
-      for (const sink of sinks.values()) flushSink(sink);
+      for (const { sink } of outputs) flushSink(sink);
     },
   };
 }

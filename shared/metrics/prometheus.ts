@@ -45,6 +45,32 @@ export function createMetrics(options: { processMetrics?: boolean } = {}): Shown
         const histogram = new prom.Histogram({ ...shape(name, help, labels), buckets: [...buckets] });
         return { observe: (value: number, values: Labels = {}) => histogram.observe(values, value) };
       }),
+    counted(name, help, labels, read) {
+      once(
+        name,
+        () =>
+          new prom.Counter({
+            ...shape(name, help, labels),
+            collect() {
+              this.reset();
+              for (const { labels: values, value } of read()) this.inc(values ?? {}, value);
+            },
+          }),
+      );
+    },
+    shown(name, help, labels, read) {
+      once(
+        name,
+        () =>
+          new prom.Gauge({
+            ...shape(name, help, labels),
+            collect() {
+              this.reset();
+              for (const { labels: values, value } of read()) this.set(values ?? {}, value);
+            },
+          }),
+      );
+    },
     observed(name, help, read) {
       once(
         name,

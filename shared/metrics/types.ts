@@ -8,6 +8,12 @@
 /** Values of a metric's labels. */
 export type Labels = Readonly<Record<string, string>>;
 
+/** One value of a metric. */
+export interface Sample {
+  readonly labels?: Labels;
+  readonly value: number;
+}
+
 /** Only grows. */
 export interface Counter {
   add(by?: number, labels?: Labels): void;
@@ -31,6 +37,10 @@ export interface Metrics {
   counter(name: string, help: string, labels?: readonly string[]): Counter;
   gauge(name: string, help: string, labels?: readonly string[]): Gauge;
   histogram(name: string, help: string, buckets: readonly number[], labels?: readonly string[]): Histogram;
+  /** A counter whose values are kept elsewhere, and asked for when somebody looks. They only grow. */
+  counted(name: string, help: string, labels: readonly string[], read: () => Iterable<Sample>): void;
+  /** A gauge likewise, with labels. */
+  shown(name: string, help: string, labels: readonly string[], read: () => Iterable<Sample>): void;
   /** A gauge that is asked for its value when somebody looks: nothing is counted on the way of a cell. */
   observed(name: string, help: string, read: () => number): void;
 }
@@ -42,5 +52,7 @@ export const noMetrics: Metrics = {
   counter: () => nothing,
   gauge: () => nothing,
   histogram: () => nothing,
+  counted() {},
+  shown() {},
   observed() {},
 };

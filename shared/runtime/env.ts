@@ -4,6 +4,7 @@
  * @module
  */
 import type { Log } from '../log/types.js';
+import type { Metrics } from '../metrics/types.js';
 import type { Store } from '../store/types.js';
 import type { Clock, Random, Resolver, Transport } from './types.js';
 
@@ -52,6 +53,8 @@ export interface Env {
   readonly store: Store;
   /** A store for a directory that is not under this node's own, e.g. HiddenServiceDir. */
   readonly storeAt?: (directory: string) => Store;
+  /** Where numbers go; nowhere when absent. */
+  readonly metrics?: Metrics;
   /** Bytes of memory there are for this process, for limits that follow from it. */
   readonly memory?: number;
   /** Where events go; nowhere when absent. */

@@ -169,7 +169,8 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
     kind: bool,
     default: '0',
     roles: relays,
-    help: 'Publish without testing the ORPort from outside first.',
+    testing: '1',
+    help: 'Publish without testing the ORPort from outside first. With TestingTorNetwork the default is 1.',
   },
   AssumeReachableIPv6: {
     kind: autoBool,

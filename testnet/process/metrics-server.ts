@@ -1,5 +1,5 @@
 /**
- * Serves a node's metrics and its state over HTTP (`MetricsPort`):
+ * Serves a node's metrics and its state over HTTP (`MetricsPort`), to whom `MetricsPortPolicy` lets in:
  *
  * ```
  * GET /metrics   for Prometheus
@@ -9,42 +9,50 @@
  *
  * @module
  */
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Log } from '../../shared/log/types.js';
-import { createMetrics } from '../../shared/metrics/prometheus.js';
+import { createMetrics, type ShownMetrics } from '../../shared/metrics/prometheus.js';
+import type { Metrics } from '../../shared/metrics/types.js';
+import { parsePolicyLines } from '../../shared/netdoc/policy.js';
 import type { NodeEvent } from '../../shared/runtime/env.js';
-import type { PortOption } from '../../shared/torrc/options.js';
+import type { Options } from '../../shared/torrc/options.js';
 import type { Missing } from './readiness.js';
 
-/** Opens the ports; gives what has to hear the node's events. */
-export async function serveMetrics(
-  ports: readonly PortOption[],
-  log: Log,
-  report: (event: NodeEvent) => void,
-  missing: () => Missing,
-): Promise<(event: NodeEvent) => void> {
+/** Who may ask when no policy is given. */
+const THIS_MACHINE = ['accept 127.0.0.0/8', 'accept6 [::1]'];
+
+/** What is served. */
+export interface MetricsServer {
+  /** Where the node's own code registers what it counts. */
+  readonly metrics: Metrics;
+  /** Has to hear the node's events. */
+  heard(event: NodeEvent): void;
+}
+
+/** What a server needs. */
+export interface MetricsServerEnv {
+  readonly log: Log;
+  /** The options in force: the policy may change while running. */
+  options(): Pick<Options, 'MetricsPort' | 'MetricsPortPolicy'>;
+  report(event: NodeEvent): void;
+  missing(): Missing;
+}
+
+/** Whether an address may ask. An own policy refuses whom it does not name. */
+export function mayAsk(policy: readonly string[], host: string): boolean {
+  const lines = policy.length > 0 ? policy : THIS_MACHINE;
+  const address = host.startsWith('::ffff:') && host.includes('.') ? host.slice(7) : host;
+  return parsePolicyLines([...lines, 'reject *:*']).allows(address, 1);
+}
+
+/** Opens the ports. */
+export async function serveMetrics(env: MetricsServerEnv): Promise<MetricsServer> {
   const metrics = createMetrics({ processMetrics: true });
-  for (const port of ports) {
-    const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
-      const path = request.method === 'GET' ? request.url?.split('?', 1)[0] : undefined;
-      if (path === '/healthz' || path === '/readyz') {
-        const lacks = path === '/readyz' ? missing() : undefined;
-        response.writeHead(lacks === undefined ? 200 : 503).end(`${lacks ?? 'ok'}\n`);
-        return;
-      }
-      if (path !== '/metrics') {
-        response.writeHead(404).end('There are /metrics, /healthz and /readyz\n');
-        return;
-      }
-      metrics.show().then(
-        ({ contentType, body }) => response.writeHead(200, { 'content-type': contentType }).end(body),
-        (error) => {
-          log.warn('Could not show metrics', { error });
-          response.writeHead(500).end();
-        },
-      );
-    });
+  for (const port of env.options().MetricsPort) {
+    const server = createServer({ requestTimeout: 10_000 }, (request, response) =>
+      answer(request, response, env, metrics),
+    );
     server.maxConnections = 16;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -52,18 +60,62 @@ export async function serveMetrics(
     });
     const { address, port: bound } = server.address() as AddressInfo;
     server.unref();
-    report({ type: 'listening', what: 'metrics', host: address, port: bound });
+    env.report({ type: 'listening', what: 'metrics', host: address, port: bound });
   }
+  return { metrics, heard: eventMetrics(metrics, env) };
+}
 
-  const consensus = metrics.gauge('cepa_consensus_valid_until_seconds', 'When the consensus in use expires');
+function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  env: MetricsServerEnv,
+  metrics: ShownMetrics,
+): void {
+  if (!mayAsk(env.options().MetricsPortPolicy, request.socket.remoteAddress ?? '')) {
+    response.writeHead(403).end('MetricsPortPolicy does not let this address in\n');
+    return;
+  }
+  const path = request.method === 'GET' ? request.url?.split('?', 1)[0] : undefined;
+  if (path === '/healthz' || path === '/readyz') {
+    const lacks = path === '/readyz' ? env.missing() : undefined;
+    response.writeHead(lacks === undefined ? 200 : 503).end(`${lacks ?? 'ok'}\n`);
+    return;
+  }
+  if (path !== '/metrics') {
+    response.writeHead(404).end('There are /metrics, /healthz and /readyz\n');
+    return;
+  }
+  metrics.show().then(
+    ({ contentType, body }) => response.writeHead(200, { 'content-type': contentType }).end(body),
+    (error) => {
+      env.log.warn('Could not show metrics', { error });
+      response.writeHead(500).end();
+    },
+  );
+}
+
+/** What every role tells by its events. */
+function eventMetrics(metrics: Metrics, env: MetricsServerEnv): (event: NodeEvent) => void {
+  metrics.observed('cepa_ready', 'Whether the node is of use (/readyz)', () =>
+    env.missing() === undefined ? 1 : 0,
+  );
+  const validUntil = metrics.gauge(
+    'cepa_consensus_valid_until_timestamp_seconds',
+    'When the consensus in use expires',
+  );
+  const validAfter = metrics.gauge(
+    'cepa_consensus_valid_after_timestamp_seconds',
+    'From when on the consensus in use is valid',
+  );
   const relays = metrics.gauge('cepa_consensus_relays', 'Relays in the consensus in use');
-  const bootstrap = metrics.gauge('cepa_bootstrap_percent', 'Progress of the client');
-  const published = metrics.gauge('cepa_published_authorities', 'Authorities that took the descriptor');
+  const bootstrap = metrics.gauge('cepa_bootstrap_ratio', 'Progress of the client, from 0 to 1');
+  const votes = metrics.counter('cepa_authority_voting_steps_total', 'Steps of votes', ['step']);
   return (event) => {
     if (event.type === 'consensus') {
-      consensus.set(event.validUntil / 1000);
+      validUntil.set(event.validUntil / 1000);
+      validAfter.set(event.validAfter / 1000);
       relays.set(event.relays);
-    } else if (event.type === 'bootstrap') bootstrap.set(event.percent);
-    else if (event.type === 'published') published.set(event.authorities);
+    } else if (event.type === 'bootstrap') bootstrap.set(event.percent / 100);
+    else if (event.type === 'voting') votes.add(1, { step: event.step });
   };
 }

@@ -78,7 +78,7 @@ test('a node starts, holds its directory, writes its PidFile, and ends on SIGTER
 
   run.child.kill('SIGHUP');
   await run.says('configuration read');
-  t.regex(run.text(), /SIGHUP: log files opened again/);
+  t.regex(run.text(), /SIGHUP: configuration read; nothing to change/);
 
   run.child.kill('SIGTERM');
   t.is(await run.ended, 0, run.text());

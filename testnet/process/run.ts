@@ -2,13 +2,14 @@
  * One node as a process: configuration, lock, log, role, signals, and an orderly end.
  *
  * Signals are C tor's: SIGTERM and SIGINT stop (a relay finishes what it can first; a second signal stops at once),
- * SIGHUP opens the log files again and reads the configuration anew.
+ * SIGHUP reads the configuration anew, takes over what can change while running, and opens the log files again.
  *
  * @module
  */
 import { unlinkSync, writeFileSync } from 'node:fs';
 import { CepaError } from '../../shared/bytes/errors.js';
 import { createLog, type NodeLog } from '../../shared/log/log.js';
+import type { Metrics } from '../../shared/metrics/types.js';
 import type { Env, NodeEvent } from '../../shared/runtime/env.js';
 import { diskStore } from '../../shared/store/disk.js';
 import type { Options } from '../../shared/torrc/options.js';
@@ -17,6 +18,7 @@ import { type ConfigSource, loadConfig } from './config.js';
 import { lockDirectory } from './lock.js';
 import { openReporter, type Reporter } from './pipe.js';
 import { type RunningNode, startRole } from './roles.js';
+import { connectSystemd, type Systemd } from './systemd.js';
 
 /** Told to whoever watches: bad options, and everything else that keeps a node from starting. */
 export const EXIT_CONFIG = 2;
@@ -101,11 +103,17 @@ function eventText(event: NodeEvent): string | undefined {
   }
 }
 
+/** Milliseconds for what comes after the wait of a stop. */
+const STOP_MARGIN = 30_000;
+/** Options that the process itself reads, and takes over whenever the configuration is read again. */
+const PROCESS_OPTIONS = ['Log', 'SafeLogging', 'MetricsPortPolicy'] as const;
+
 class NodeProcess {
   private readonly source: ConfigSource;
   private readonly options: Options;
   private readonly held: Held;
   private readonly reporter: Reporter | undefined;
+  private readonly systemd: Systemd;
   private readonly listeners: ((event: NodeEvent) => void)[] = [];
   private node: RunningNode | undefined;
   private stopping = 0;
@@ -115,6 +123,7 @@ class NodeProcess {
     this.source = source;
     this.options = options;
     this.held = held;
+    this.systemd = connectSystemd(held.log);
     this.reporter = openReporter(() => {
       held.log.notice('The process that started this one is gone; stopping.');
       process.exit(0);
@@ -136,19 +145,10 @@ class NodeProcess {
       storeAt: diskStore,
       report: (event) => this.event(event),
     };
-    if (this.options.MetricsPort.length > 0) {
-      const { serveMetrics } = await import('./metrics-server.js');
-      this.listeners.push(
-        await serveMetrics(
-          this.options.MetricsPort,
-          log,
-          (event) => this.event(event),
-          () => (this.node ? this.node.missing() : 'it is starting'),
-        ),
-      );
-    }
-    this.node = await startRole(this.source.role, this.options, env);
+    const metrics = await this.openMetrics();
+    this.node = await startRole(this.source.role, this.options, { ...env, ...(metrics && { metrics }) });
     if (this.stopping > 0) await this.stop('asked to before the start was over');
+    else this.systemd.tell({ READY: 1, STATUS: `${this.source.role} runs` });
     // Timers of a node never keep a process alive, and a client may have no port open.
     const awake = setInterval(() => {}, 1 << 30);
     await new Promise<void>((resolve) => {
@@ -157,6 +157,19 @@ class NodeProcess {
     clearInterval(awake);
     this.reporter?.close();
     process.exit(0);
+  }
+
+  private async openMetrics(): Promise<Metrics | undefined> {
+    if (this.options.MetricsPort.length === 0) return undefined;
+    const { serveMetrics } = await import('./metrics-server.js');
+    const { metrics, heard } = await serveMetrics({
+      log: this.held.log,
+      options: () => this.options,
+      report: (event) => this.event(event),
+      missing: () => (this.node ? this.node.missing() : 'it is starting'),
+    });
+    this.listeners.push(heard);
+    return metrics;
   }
 
   private event(event: NodeEvent): void {
@@ -193,6 +206,9 @@ class NodeProcess {
     const graceful = this.stopping === 1 && this.options.ShutdownWaitLength > 0;
     this.event({ type: 'stopping', reason });
     log.notice(graceful ? `${reason}: stopping.` : `${reason}: stopping at once.`);
+    // systemd would not wait for a long ShutdownWaitLength by itself.
+    const wait = graceful ? this.options.ShutdownWaitLength : 0;
+    this.systemd.tell({ STOPPING: 1, EXTEND_TIMEOUT_USEC: (wait + STOP_MARGIN) * 1000 });
     if (!this.node) {
       // Still starting: nothing to be graceful about.
       process.exit(0);
@@ -207,18 +223,31 @@ class NodeProcess {
 
   private reload(): void {
     const { log } = this.held;
-    log.reopen();
+    this.systemd.tell({ RELOADING: 1, MONOTONIC_USEC: Number(process.hrtime.bigint() / 1000n) });
     try {
-      const { options, warnings } = loadConfig(this.source);
-      for (const warning of warnings) log.warn(warning);
-      const changed = OPTION_NAMES.filter((name) => !same(options[name], this.options[name]));
-      const taken = new Set(this.node?.reload?.(options) ?? []);
-      const restart = changed.filter((name) => !taken.has(name));
-      log.notice('SIGHUP: log files opened again, configuration read.');
-      if (restart.length > 0) log.warn(`A restart is needed for a change of ${restart.join(', ')}.`);
+      this.takeOver();
     } catch (error) {
+      log.reopen();
       log.error('SIGHUP: the new configuration cannot be used; the old one stays.', { error });
     }
+    this.systemd.tell({ READY: 1 });
+  }
+
+  private takeOver(): void {
+    const { log } = this.held;
+    const { options, warnings } = loadConfig(this.source);
+    const changed = OPTION_NAMES.filter((name) => !same(options[name], this.options[name]));
+    if (changed.includes('Log') || changed.includes('SafeLogging')) log.configure(options);
+    else log.reopen();
+    for (const name of PROCESS_OPTIONS) Object.assign(this.options, { [name]: options[name] });
+    for (const warning of warnings) log.warn(warning);
+    const taken = new Set<string>([...PROCESS_OPTIONS, ...(this.node?.reload?.(options) ?? [])]);
+    const now = changed.filter((name) => taken.has(name));
+    const later = changed.filter((name) => !taken.has(name));
+    log.notice(
+      `SIGHUP: configuration read; ${now.length > 0 ? `changed ${now.join(', ')}` : 'nothing to change'}.`,
+    );
+    if (later.length > 0) log.warn(`A restart is needed for a change of ${later.join(', ')}.`);
   }
 }
 

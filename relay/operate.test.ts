@@ -1,0 +1,151 @@
+import test from 'ava';
+import { toHex } from '../shared/bytes/text.js';
+import type { DirCache } from '../shared/dir/cache.js';
+import { parseServerDescriptor } from '../shared/netdoc/server-descriptor.js';
+import { heartbeatText, sizeText, uptimeText } from './heartbeat.js';
+import { SelfTest } from './self-test.js';
+import { begin, echo, listen, network, type Running, SITE } from './testing/network.js';
+import { optionsOf } from './testing.js';
+
+test('sizes and times of the heartbeat', (t) => {
+  t.is(sizeText(0), '0 bytes');
+  t.is(sizeText(1023), '1023 bytes');
+  t.is(sizeText(1.5 * 1024 ** 3), '1.50 GB');
+  t.is(sizeText(5000 * 1024 ** 4), '5000.00 TB');
+  t.is(uptimeText(59), '0:00 hours');
+  t.is(uptimeText(2 * 86_400 + 3 * 3600 + 300), '2 days 3:05 hours');
+});
+
+test('every six hours a line sums up what the relay did', async (t) => {
+  const { world, build, relays } = await network();
+  const circuit = await build(true);
+  await world.advance(6 * 3_600_000 + 1000);
+  const text = relays[2]!.log.text();
+  t.regex(
+    text,
+    /Heartbeat: uptime is 6:00 hours, with [01] circuits open on \d links\. Sent .* kB and received/,
+  );
+  t.regex(text, /The consensus does not list us/);
+  t.regex(text, /1 ntor-v3/);
+  t.regex(heartbeatText(relays[2]!.node.status(), 1, ['Running', 'Fast'])[0]!, /Flags: Fast Running\./);
+  circuit.close();
+});
+
+test('a new configuration is taken over without losing a circuit', async (t) => {
+  const { world, build, relays } = await network();
+  await listen(world, echo);
+  const circuit = await build(true);
+  const { node, host } = relays[2]!;
+  const next = (...lines: string[]) =>
+    optionsOf(
+      'Nickname renamed',
+      'ExtendAllowPrivateAddresses 1',
+      'RefuseUnknownExits 0',
+      'ExitPolicyRejectPrivate 0',
+      'ExitPolicy accept *:81,reject *:*',
+      'ContactInfo somebody else',
+      ...lines,
+    );
+  const before = node.descriptor()!.descriptor;
+  const taken = node.reload(next('ORPort 127.3.0.1:9001', 'ORPort 127.3.0.1:9003', 'BandwidthRate 2 MBytes'));
+  await world.advance(1_000);
+  t.true(taken.includes('ExitPolicy') && taken.includes('ContactInfo') && !taken.includes('DataDirectory'));
+  const after = parseServerDescriptor(node.descriptor()!.descriptor);
+  t.not(node.descriptor()!.descriptor, before);
+  t.is(after.nickname, 'renamed');
+  t.is(after.contact, 'somebody else');
+  t.is(after.bandwidth.rate, 2 * 1024 ** 2);
+  t.is(circuit.failure, undefined);
+  const refused = begin(circuit, SITE);
+  await world.advance(1_000);
+  t.is(refused.reading.ended?.reason, 4);
+  // The new port listens, the old one goes on.
+  const dial = (port: number) => host.transport.dialTls({ host: '127.3.0.1', port });
+  await t.notThrowsAsync(world.until(dial(9003)));
+  await t.notThrowsAsync(world.until(dial(9001)));
+  node.reload(next('ORPort 127.3.0.1:9003'));
+  await world.advance(1_000);
+  await t.throwsAsync(world.until(dial(9001)));
+  t.is(parseServerDescriptor(node.descriptor()!.descriptor).orPort, 9003);
+  t.is(circuit.failure, undefined);
+});
+
+test('a port that cannot be opened leaves the old ones as they were', async (t) => {
+  const { world, relays } = await network();
+  const { node, host, log } = relays[0]!;
+  await host.transport.listenTcp({ host: '127.1.0.1', port: 9009 }, () => {});
+  node.reload(optionsOf('ORPort 127.1.0.1:9009'));
+  await world.advance(1_000);
+  t.regex(log.text(), /ports of the new configuration cannot be used: .*9009/);
+  await t.notThrowsAsync(world.until(host.transport.dialTls({ host: '127.1.0.1', port: 9001 })));
+});
+
+/** A cache that knows the other relays. */
+function cacheOf(others: readonly Running[]): DirCache {
+  const routers = others.map(({ node }) => {
+    const { address, orPort, protocols } = parseServerDescriptor(node.descriptor()!.descriptor);
+    const flags = new Set(['Running', 'Valid']);
+    return { id: node.fingerprint, address, orPort, protocols, flags, microdescDigest: node.keys.rsaId };
+  });
+  return {
+    consensus: () => ({ routers }),
+    microdesc(digest: Uint8Array) {
+      const found = others.find(({ node }) => toHex(node.keys.rsaId) === toHex(digest))!;
+      const { ed25519Id, ntorOnionKey } = parseServerDescriptor(found.node.descriptor()!.descriptor);
+      return { ed25519Id, ntorOnionKey };
+    },
+  } as unknown as DirCache;
+}
+
+test('the ORPort is tested from outside, through two other relays, before anything is published', async (t) => {
+  const { world, relays } = await network();
+  const [one, two, self] = relays as [Running, Running, Running];
+  t.notRegex(self.log.text(), /was reached from outside/);
+  let found = 0;
+  const selfTest = new SelfTest({
+    ...self.host,
+    log: self.log,
+    cache: cacheOf([one, two]),
+    channels: self.node.channels,
+    keys: self.node.keys,
+    address: (family) => (family === 4 ? { host: '127.3.0.1', port: 9001 } : undefined),
+    assumed: () => false,
+    allowPrivate: () => true,
+    found: () => void found++,
+  });
+  t.false(selfTest.done);
+  selfTest.start();
+  await world.advance(5_000);
+  // The relay's own test saw the link that the second relay made.
+  t.regex(self.log.text(), /The IPv4 ORPort was reached from outside/);
+  selfTest.asked([...self.node.channels.channels].find(({ initiator }) => !initiator)!);
+  t.is(found, 1);
+  t.true(selfTest.done);
+  selfTest.stop();
+});
+
+test('a relay that nobody reaches says so, and links of its own prove nothing', async (t) => {
+  const { world, relays } = await network();
+  const { host, node, log } = relays[0]!;
+  const selfTest = new SelfTest({
+    ...host,
+    log,
+    cache: { consensus: () => undefined } as unknown as DirCache,
+    channels: node.channels,
+    keys: node.keys,
+    address: (family) => (family === 4 ? { host: '198.51.100.1', port: 9001 } : undefined),
+    assumed: () => false,
+    allowPrivate: () => false,
+    found: () => t.fail(),
+  });
+  selfTest.start();
+  const channel = { initiator: false, remote: { host: '198.51.100.7', port: 1 } };
+  type Asking = Parameters<SelfTest['asked']>[0];
+  selfTest.asked({ ...channel, initiator: true } as Asking);
+  selfTest.asked({ ...channel, remote: { host: '198.51.100.1', port: 1 } } as Asking);
+  selfTest.asked({ ...channel, remote: { host: '10.0.0.1', port: 1 } } as Asking);
+  t.false(selfTest.done);
+  await world.advance(21 * 60_000);
+  t.regex(log.text(), /After 2[01] minutes nobody has reached the IPv4 ORPort 9001/);
+  selfTest.stop();
+});

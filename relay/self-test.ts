@@ -1,0 +1,188 @@
+/**
+ * Whether this relay's ORPort can be reached from outside: it is, once somebody else made a link to it and asked for a
+ * circuit on it. Until then circuits are built that end at the relay itself, through two others, the second of which
+ * has to connect (dir-spec 2.1; C tor: selftest.c).
+ *
+ * @module
+ */
+import { toHex } from '../shared/bytes/text.js';
+import { buildCircuit } from '../shared/circuit/build.js';
+import type { HopTarget } from '../shared/circuit/hop.js';
+import type { RelayKeys } from '../shared/crypto/relay-keys.js';
+import type { DirCache } from '../shared/dir/cache.js';
+import type { Channel, ChannelManager } from '../shared/link/types.js';
+import type { Log } from '../shared/log/types.js';
+import { parseProtocols } from '../shared/netdoc/protover.js';
+import type { RouterStatus } from '../shared/netdoc/types.js';
+import type { Clock, NetAddress, Random, Timer } from '../shared/runtime/types.js';
+import { familyOf, isPrivate } from './addresses.js';
+
+type Family = 4 | 6;
+const FAMILIES: readonly Family[] = [4, 6];
+
+/** Milliseconds between tests, and after which a relay that nobody reached is complained about, again and again. */
+const EVERY = 60_000;
+const COMPLAIN_EVERY = 20 * 60_000;
+/** Milliseconds a test's circuit may take. */
+const TIMEOUT = 60_000;
+/** Pairs of relays that are looked for before a test is put off. */
+const TRIES = 20;
+
+/** What testing needs. */
+export interface SelfTestEnv {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly cache: DirCache;
+  readonly channels: Pick<ChannelManager, 'get'>;
+  readonly keys: RelayKeys;
+  /** The address to be tested. */
+  address(family: Family): NetAddress | undefined;
+  /** Whether it is believed without a test (`AssumeReachable`). */
+  assumed(family: Family): boolean;
+  /** Whether links from private addresses prove anything. */
+  allowPrivate(): boolean;
+  /** An address was found reachable. */
+  found(): void;
+}
+
+/** Tests until every address that there is was reached. */
+export class SelfTest {
+  private readonly env: SelfTestEnv;
+  /** The address that was reached, by family: another one has to be tested anew. */
+  private readonly reached = new Map<Family, string>();
+  private timer: Timer | undefined;
+  private started = 0;
+  private complained = 0;
+  private stopped = false;
+
+  constructor(env: SelfTestEnv) {
+    this.env = env;
+  }
+
+  /** Whether the address of a family was reached. */
+  isReached(family: Family): boolean {
+    const address = this.env.address(family);
+    return address !== undefined && this.reached.get(family) === address.host;
+  }
+
+  /** Whether the relay may be published: each address it has was reached, or is believed to be. */
+  get done(): boolean {
+    return this.wanted().length === 0;
+  }
+
+  private wanted(): Family[] {
+    const { address, assumed } = this.env;
+    return FAMILIES.filter(
+      (family) => address(family) !== undefined && !assumed(family) && !this.isReached(family),
+    );
+  }
+
+  /** Somebody asked for a circuit on the channel (C tor: `onionskin_answer`). */
+  asked({ initiator, remote }: Channel): void {
+    const family = familyOf(remote.host);
+    if (initiator || !family || this.isReached(family)) return;
+    const own = this.env.address(family);
+    if (!own || own.host === remote.host) return;
+    if (isPrivate(remote.host) && !this.env.allowPrivate()) return;
+    this.reached.set(family, own.host);
+    this.env.log.notice(`The IPv${family} ORPort was reached from outside. Excellent.`);
+    this.env.found();
+  }
+
+  /** Tests now and from now on. */
+  start(): void {
+    this.started = this.env.clock.monotonic();
+    this.complained = this.started;
+    this.look();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.timer?.cancel();
+  }
+
+  /** A consensus came, or an address: what could not be tested may be now. */
+  retry(): void {
+    if (this.timer && !this.stopped) this.look();
+  }
+
+  private look(): void {
+    this.timer?.cancel();
+    this.timer = this.env.clock.setTimer(EVERY, () => this.look());
+    for (const family of this.wanted()) {
+      this.complain(family);
+      this.test(family);
+    }
+  }
+
+  private complain(family: Family): void {
+    const now = this.env.clock.monotonic();
+    if (now - this.complained < COMPLAIN_EVERY) return;
+    this.complained = now;
+    const minutes = Math.round((now - this.started) / 60_000);
+    this.env.log.warn(
+      `After ${minutes} minutes nobody has reached the IPv${family} ORPort ${this.env.address(family)?.port}. \
+The relay is not published until somebody has: check Address, ORPort and the firewall.`,
+    );
+  }
+
+  private test(family: Family): void {
+    const path = this.path(family);
+    if (!path) return;
+    const { clock, log, channels } = this.env;
+    const abort = new AbortController();
+    const timer = clock.setTimer(TIMEOUT, () => abort.abort());
+    buildCircuit(this.env, channels, path, { signal: abort.signal })
+      .then(
+        (circuit) => circuit.close(),
+        (error: Error) => log.info('a test of our own ORPort failed', { family, error: error.message }),
+      )
+      .finally(() => timer.cancel());
+  }
+
+  /** Two relays other than us, and us. */
+  private path(family: Family): [HopTarget, HopTarget, HopTarget] | undefined {
+    const { cache, random, keys } = this.env;
+    const own = this.env.address(family);
+    const self = toHex(keys.rsaId);
+    const routers = (cache.consensus('microdesc')?.routers ?? []).filter(
+      ({ id, flags }) => id !== self && flags.has('Running') && flags.has('Valid'),
+    );
+    if (!own || routers.length < 2) return undefined;
+    for (let i = 0; i < TRIES; i++) {
+      const [first, second] = [
+        routers[random.below(routers.length)]!,
+        routers[random.below(routers.length)]!,
+      ];
+      if (first === second || (family === 6 && !second.ipv6)) continue;
+      const [one, two] = [this.hop(first), this.hop(second)];
+      if (one && two) return [one, two, this.ownHop(own)];
+    }
+    return undefined;
+  }
+
+  private hop(router: RouterStatus): HopTarget | undefined {
+    const digest = router.microdescDigest;
+    const micro = digest === undefined ? undefined : this.env.cache.microdesc(digest);
+    if (!micro?.ntorOnionKey) return undefined;
+    return {
+      addresses: [{ host: router.address, port: router.orPort }],
+      rsaId: Buffer.from(router.id, 'hex'),
+      ed25519Id: micro.ed25519Id,
+      ntorKey: micro.ntorOnionKey,
+      protocols: router.protocols,
+    };
+  }
+
+  private ownHop(address: NetAddress): HopTarget {
+    const { keys } = this.env;
+    return {
+      addresses: [address],
+      rsaId: keys.rsaId,
+      ed25519Id: keys.ed25519Id,
+      ntorKey: keys.ntor.current.publicKey,
+      protocols: parseProtocols('Relay=2'),
+    };
+  }
+}
