@@ -1,6 +1,6 @@
 /** A whole network of real processes: what `npm start` brings up, with a few rules of path choice on top. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ import {
   resolveName,
   upload,
 } from './testing/applications.js';
-import { Live } from './testing/live.js';
+import { Live, until } from './testing/live.js';
 
 const MB = 1_000_000;
 
@@ -292,4 +292,61 @@ test.serial('an authority that was killed is back as who it was, with its docume
   const { address, dirPort } = before.plan;
   const all = await fetch(`http://${address}:${dirPort}/tor/server/all`);
   t.is((await all.text()).match(/^router /gm)?.length, 12);
+});
+
+/** Puts nonsense into state files of a node that does not run; the names of those that were there. */
+function damage(name: string, files: readonly string[]): string[] {
+  const there = files.filter((file) => existsSync(live.path(name, file)));
+  for (const file of there) writeFileSync(live.path(name, file), 'nonsense');
+  return there;
+}
+
+const STATE_FILES = [
+  'onion-keys.state',
+  'state/consensus',
+  'state/documents',
+  'state/router-history',
+  'state/shared-random',
+  'state/guards',
+  'state/build-times',
+];
+
+for (const [what, name, least, works] of [
+  ['a relay', 'relay5', 3, hasConsensus],
+  ['an authority', 'auth3', 5, hasConsensus],
+  ['a client', 'client', 3, (event: NodeEvent) => event.type === 'bootstrap' && event.percent === 100],
+] as const)
+  test.serial(`damaged state of ${what} is set aside with a warning`, async (t) => {
+    t.timeout(120_000);
+    const { fingerprint } = live.testnet.network.state(name);
+    await live.kill(name);
+    const files = damage(name, STATE_FILES);
+    t.true(files.length >= least, files.join());
+    const length = live.log(name).length;
+    await live.start(name, works);
+    const log = live.log(name).slice(length);
+    for (const file of files) {
+      const line = log.split('\n').find((each) => each.includes(`State file ${file} cannot be used`));
+      const kept = /It was kept as (\S+);/.exec(line ?? '')?.[1] ?? '';
+      t.is(readFileSync(live.path(name, kept), 'utf8'), 'nonsense', `${file}: ${line}`);
+    }
+    t.is(live.testnet.network.state(name).fingerprint, fingerprint);
+    await download(live.site(), '/');
+  });
+
+test.serial('a damaged key is an error that names the file, and no new key is made', async (t) => {
+  await live.kill('relay5');
+  const path = live.path('relay5', 'keys', 'secret_id_key');
+  const key = readFileSync(path);
+  writeFileSync(path, 'nonsense');
+  live.testnet.network.startNode('relay5');
+  const { child } = live.testnet.network.state('relay5');
+  await until(() => child?.end !== undefined);
+  t.deepEqual(child?.end, { code: 1, signal: null });
+  t.regex(child?.lastWords() ?? '', /keys\/secret_id_key/);
+  t.is(readFileSync(path, 'utf8'), 'nonsense');
+  writeFileSync(path, key);
+  const { fingerprint } = live.testnet.network.state('relay5');
+  await live.start('relay5', hasConsensus);
+  t.is(live.testnet.network.state('relay5').fingerprint, fingerprint);
 });
