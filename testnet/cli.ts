@@ -222,6 +222,14 @@ function addContainer(program: Command): void {
         await runContainer(role as ContainerRole, flags);
       });
   container
+    .command('join')
+    .description('Prints a torrc with which a Tor program outside of the containers joins their network.')
+    .option('--torrc <file>', 'the torrc that all share', '/net/torrc')
+    .action(async ({ torrc }: { torrc: string }) => {
+      const { joinTorrc } = await import('./container/run.js');
+      process.stdout.write(await joinTorrc(torrc));
+    });
+  container
     .command('site')
     .description('run the demo web site')
     .action(async () => {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { lookup } from 'node:dns/promises';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { startDemoSite } from '../demo-site.js';
@@ -74,6 +75,19 @@ export async function runContainer(role: ContainerRole, command: NodeCommand): P
     );
   }
   await runNode({ role: processRole(role), files: [file], args: [] });
+}
+
+/**
+ * The torrc that all share with addresses in place of names: for programs outside of the containers, whose name server
+ * does not know them, and for C tor, which takes no names there.
+ */
+export async function joinTorrc(torrc: string): Promise<string> {
+  let text = readFileSync(torrc, 'utf8');
+  for (const [, name = ''] of text.matchAll(/^DirAuthority .* (\S+):\d+ /gm)) {
+    const { address } = await lookup(name, 4);
+    text = text.replaceAll(` ${name}:`, ` ${address}:`);
+  }
+  return text;
 }
 
 /** The web site of the network, until a signal. */
