@@ -4,6 +4,7 @@
  * @module
  */
 import { toHex } from '../shared/bytes/text.js';
+import type { Ed25519Signer } from '../shared/crypto/ed25519.js';
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
 import { buildExtraInfo, parseExtraInfo } from '../shared/netdoc/extra-info.js';
 import type { ExitPolicy } from '../shared/netdoc/policy.js';
@@ -45,6 +46,8 @@ export interface SelfDescription {
   /** Seconds. */
   readonly uptime: number;
   readonly hibernating: boolean;
+  /** Family keys that certify this relay. */
+  readonly familyKeys: readonly Ed25519Signer[];
   /** Whether BEGIN_DIR is served. */
   readonly isDirectory: boolean;
   /** Whether descriptors of onion services are kept. */
@@ -75,6 +78,7 @@ export function buildOwnDocuments(self: SelfDescription): BuiltDocuments | undef
       extraInfoDigest: extra,
       cachesExtraInfo: isDirectory,
       family: familyOf(options, keys),
+      familyKeys: self.familyKeys,
       hibernating: self.hibernating,
       ...(options.ContactInfo !== undefined && { contact: options.ContactInfo }),
       exitPolicy: self.policy,

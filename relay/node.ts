@@ -5,6 +5,7 @@
  */
 import { toBase64Bare, toHex } from '../shared/bytes/text.js';
 import { DestroyReason } from '../shared/cell/commands.js';
+import type { Ed25519Signer } from '../shared/crypto/ed25519.js';
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
 import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
 import { DirCache } from '../shared/dir/cache.js';
@@ -28,6 +29,8 @@ import { DosParams } from './dos-params.js';
 import { Exit } from './exit.js';
 import { exitRulesOf } from './exit-rules.js';
 import { ExitStats } from './exit-stats.js';
+import { loadFamilyKeys } from './family-keys.js';
+import { writeFingerprints } from './fingerprint-files.js';
 import { heartbeatText } from './heartbeat.js';
 import { Hibernation } from './hibernation.js';
 import { HsDirStore } from './hs-dir.js';
@@ -110,7 +113,8 @@ export interface RelayNode {
 /** Starts a relay. Rejects when keys cannot be read or a port cannot be opened. */
 export async function startRelay(options: Options, env: Env, extras: RelayExtras = {}): Promise<RelayNode> {
   const log = env.log.child('relay');
-  const keys = extras.keys ?? (await loadOrCreateRelayKeys(env.store, env));
+  const keyOptions = { offlineMaster: options.OfflineMasterKey, signingLifetime: options.SigningKeyLifetime };
+  const keys = extras.keys ?? (await loadOrCreateRelayKeys(env.store, env, keyOptions));
   const relay = new Relay(options, { ...env, log }, keys, extras);
   await relay.start();
   return relay;
@@ -143,6 +147,7 @@ class Relay implements RelayNode {
   private readonly dirServer: DirServer | undefined;
   private readonly hsDir: HsDirStore | undefined;
   private readonly ports: PortSet;
+  private familyKeys: readonly Ed25519Signer[] = [];
   private timer: Timer | undefined;
   private stopping: Promise<void> | undefined;
   private endDrain: (() => void) | undefined;
@@ -346,6 +351,8 @@ class Relay implements RelayNode {
       fingerprint: this.fingerprint,
       ed25519: toBase64Bare(keys.ed25519Id),
     });
+    await writeFingerprints(env.store, options.Nickname, keys);
+    await this.readFamilyKeys();
     await loadBandwidth(this.history, env.store, env.log);
     await this.dirManager?.load();
     await this.address.configure(env.resolver);
@@ -360,6 +367,14 @@ class Relay implements RelayNode {
     }
     this.keepHouse();
     this.beat();
+  }
+
+  private async readFamilyKeys(): Promise<void> {
+    const { env, options } = this;
+    const elsewhere = options.FamilyKeyDirectory;
+    const apart = elsewhere === undefined ? undefined : env.storeAt?.(elsewhere);
+    const [store, directory] = apart ? [apart, ''] : [env.store, 'keys'];
+    this.familyKeys = await loadFamilyKeys(store, directory, options.FamilyId, env.log);
   }
 
   private async open(): Promise<void> {
@@ -437,6 +452,8 @@ class Relay implements RelayNode {
       if (options.DisableNetwork || this.hibernating) this.ports.plan(options);
       else await this.ports.apply(options);
     }
+    if (names.has('FamilyId')) await this.readFamilyKeys();
+    if (names.has('Nickname')) await writeFingerprints(env.store, options.Nickname, this.keys);
     if (names.has('Address') || names.has('ORPort')) await this.address.configure(env.resolver);
   }
 
@@ -495,6 +512,7 @@ class Relay implements RelayNode {
       options: this.options,
       keys: this.keys,
       address: this.address,
+      familyKeys: this.familyKeys,
       policy: this.exitRules.policy,
       history: this.history,
       now: this.env.clock.now(),

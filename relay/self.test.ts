@@ -138,6 +138,7 @@ async function describe(options: Options, more: Partial<SelfDescription> = {}) {
     hibernating: false,
     isDirectory: true,
     isHsDir: false,
+    familyKeys: [],
     ...more,
   };
   return { clock, keys, history, build: () => buildOwnDocuments({ ...description, now: clock.now() }) };

@@ -150,6 +150,7 @@ function addKeygen(program: Command): void {
     .command('keygen')
     .summary('make long-term keys')
     .description('Makes long-term keys.');
+  addRelayKeygen(keygen);
   keygen
     .command('authority')
     .summary('keys and certificate of a directory authority')
@@ -235,6 +236,32 @@ function addContainer(program: Command): void {
     .action(async () => {
       const { runSite } = await import('./container/run.js');
       await runSite();
+    });
+}
+
+function addRelayKeygen(keygen: Command): void {
+  keygen
+    .command('relay')
+    .summary('master and signing key of a relay, for OfflineMasterKey')
+    .description(
+      'Makes the Ed25519 master key of a relay, if the directory has none, and a new signing key certified by it, in ' +
+        "C tor's files under keys/. Run it where the master key is kept, again before the signing key expires.",
+    )
+    .option('--dir <path>', 'directory that holds (or will hold) the master key', DEFAULT_DIRECTORY)
+    .option('--days <n>', 'how long the signing key lasts', wholeNumber, 30)
+    .action(async (flags) => {
+      const { runKeygenRelay } = await import('./keygen.js');
+      process.exitCode = await runKeygenRelay(flags, (line) => process.stdout.write(`${line}\n`));
+    });
+  keygen
+    .command('family <path>')
+    .summary('a family key')
+    .description(
+      'Makes PATH.secret_family_key and PATH.public_family_id, and says the FamilyId line for the torrc.',
+    )
+    .action(async (path: string) => {
+      const { runKeygenFamily } = await import('./keygen.js');
+      process.exitCode = await runKeygenFamily(path, (line) => process.stdout.write(`${line}\n`));
     });
 }
 

@@ -5,9 +5,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
+import { basename, dirname, resolve } from 'node:path';
 import { IDENTITY_KEY_FILE, type KeygenOptions, keygenAuthority } from '../directory/keys.js';
+import { makeFamilyKey } from '../relay/family-keys.js';
 import { CepaError } from '../shared/bytes/errors.js';
-import { realClock } from '../shared/runtime/real.js';
+import { toBase64Bare } from '../shared/bytes/text.js';
+import { Ed25519Identity, IDENTITY_FILES } from '../shared/crypto/identity-keys.js';
+import { createLog } from '../shared/log/log.js';
+import { osRandom, realClock } from '../shared/runtime/real.js';
 import { diskStore } from '../shared/store/disk.js';
 import { lockDirectory } from './process/lock.js';
 
@@ -37,12 +42,68 @@ function readText(file: string): string {
   }
 }
 
+/** The options of `cepa keygen relay`. */
+export interface KeygenRelayCommand {
+  readonly dir: string;
+  readonly days: number;
+}
+
+const DAY = 86_400_000;
+
+const directoryOf = (dir: string) => dir.replace(/^~(?=\/|$)/, homedir());
+
+/**
+ * Makes a relay's ed25519 master key, if there is none, and a signing key with its certificate, as `tor --keygen`
+ * does; the exit status.
+ */
+export async function runKeygenRelay(
+  command: KeygenRelayCommand,
+  out: (line: string) => void,
+): Promise<number> {
+  const directory = directoryOf(command.dir);
+  const lock = lockDirectory(directory);
+  try {
+    const store = diskStore(directory);
+    const isNew = (await store.read(IDENTITY_FILES.masterSecret)) === undefined;
+    const env = {
+      random: osRandom,
+      clock: realClock,
+      log: createLog({ Log: ['warn stderr'], SafeLogging: true }),
+    };
+    const options = { signingLifetime: command.days * DAY, offlineMaster: false };
+    // With a slop without end, a signing key that is there is always about to expire.
+    const signingSlop = isNew ? 0 : Number.POSITIVE_INFINITY;
+    const identity = await Ed25519Identity.load(store, env, { ...options, signingSlop });
+    if (isNew)
+      out(`New master key: ${directory}/${IDENTITY_FILES.masterSecret}. Keep it offline, and a copy of it.`);
+    out(`Identity: ${toBase64Bare(identity.id)}`);
+    out(
+      `Signing key valid until ${new Date(identity.signing.expires).toISOString().slice(0, 10)}. Copy to the relay:`,
+    );
+    const { masterPublic, signingSecret, signingCert } = IDENTITY_FILES;
+    for (const file of [masterPublic, signingSecret, signingCert]) out(`  ${directory}/${file}`);
+    out('and set there: OfflineMasterKey 1');
+    return 0;
+  } finally {
+    lock.release();
+  }
+}
+
+/** Makes a family key `path` (`.secret_family_key` is added); the exit status. */
+export async function runKeygenFamily(path: string, out: (line: string) => void): Promise<number> {
+  const full = resolve(directoryOf(path));
+  const id = await makeFamilyKey(diskStore(dirname(full)), basename(full), osRandom);
+  out(`# Made ${full}.secret_family_key: copy it to keys/ of every relay of the family, and keep it secret.`);
+  out(`FamilyId ${id}`);
+  return 0;
+}
+
 /** Makes an authority's keys, says what to do with them; the exit status. */
 export async function runKeygenAuthority(
   command: KeygenAuthorityCommand,
   out: (line: string) => void,
 ): Promise<number> {
-  const directory = command.dir.replace(/^~(?=\/|$)/, homedir());
+  const directory = directoryOf(command.dir);
   const options: KeygenOptions = {
     now: realClock.now(),
     months: command.months,

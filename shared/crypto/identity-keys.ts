@@ -177,7 +177,7 @@ export class Ed25519Identity {
   private warnMissingMaster(): void {
     this.env.log.warn(
       `The ed25519 signing key expires at ${new Date(this.current.expires).toISOString()} and the master key is \
-not here to make another. Make one where the master key is kept (tor --keygen) and copy \
+not here to make another. Make one where the master key is kept (cepa keygen relay, or tor --keygen) and copy \
 ${IDENTITY_FILES.signingSecret} and ${IDENTITY_FILES.signingCert} over.`,
     );
   }
@@ -281,7 +281,7 @@ async function makeSigning(
     throw new KeyFileError(
       F.signingSecret,
       `${state}, and the master key that could make another is ${where}. \
-Make a new one where the master key is kept (tor --keygen) and copy it and ${F.signingCert} here.`,
+Make a new one where the master key is kept (cepa keygen relay, or tor --keygen) and copy it and ${F.signingCert} here.`,
     );
   }
   const master = decodeEd25519Secret(bytes, KeyTag.MASTER, F.masterSecret);

@@ -131,8 +131,8 @@ const relayRules: Rule[] = [
     return odd && 'AssumeReachable 1 and AssumeReachableIPv6 0 contradict each other';
   }),
   error(['FamilyId'], ({ options }) => {
-    const bad = options.FamilyId.find((id) => id !== '*' && !/^ed25519:[A-Za-z0-9+/]{43}$/.test(id));
-    return bad !== undefined && `FamilyId "${bad}" is neither * nor ed25519: and 43 characters of base64`;
+    const bad = options.FamilyId.find((id) => id !== '*' && !/^(ed25519:)?[A-Za-z0-9+/]{43}$/.test(id));
+    return bad !== undefined && `FamilyId "${bad}" is neither * nor a key of 43 characters of base64`;
   }),
   error(['MyFamily'], ({ options }) => {
     const bad = options.MyFamily.find(

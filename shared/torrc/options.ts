@@ -97,7 +97,7 @@ export interface Options {
   ExitPolicyRejectPrivate: boolean;
   IPv6Exit: boolean;
   MyFamily: readonly string[];
-  /** `ed25519:BASE64` or `*`. */
+  /** Base64 of a family key, perhaps behind `ed25519:`, or `*`. */
   FamilyId: readonly string[];
   FamilyKeyDirectory: string | undefined;
   OfflineMasterKey: boolean;

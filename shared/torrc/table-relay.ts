@@ -95,7 +95,7 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
     help: 'Other relays of the same operator; clients use one of a family per circuit. Every one lists the others.',
   },
   FamilyId: {
-    kind: lines('ed25519:BASE64|*'),
+    kind: lines('[ed25519:]BASE64|*'),
     roles: relays,
     help: 'The family of this relay by its family key (see `cepa keygen family`). *: every key that is there.',
   },
