@@ -1,13 +1,16 @@
 /**
- * What tests of onion services against C tor share: services and clients of both programs in one network, a server
- * behind the services that counts and hashes, and requests through SOCKS that keep the proxy's answer.
+ * What tests of onion services against C tor share: services and clients of both programs in one network.
+ *
+ * Every client hosts three services and may have a key for each of everybody's:
+ * - `open`: whoever runs it makes its directory; everyone may come;
+ * - `closed`: asks for authorization, which every client has;
+ * - `secret`: asks for one that nobody has: C tor's clients come without a key, Cepa's service is met with a wrong one.
  *
  * @module
  */
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, request, type Server } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bytesOf } from '../../shared/bytes/text.js';
@@ -21,80 +24,79 @@ import { generateX25519 } from '../../shared/crypto/x25519.js';
 import { osRandom } from '../../shared/runtime/real.js';
 import type { NetAddress } from '../../shared/runtime/types.js';
 import { diskStore } from '../../shared/store/disk.js';
+import { NODE_ENTRY, NodeChild } from '../child.js';
+import { nodeDirectory } from '../torrc-of.js';
 import { type Kind, type Member, MixedNetwork } from './mixed-network.js';
+import { type Ask, socksConnect, startOnionSite, transfer } from './onion-traffic.js';
+import { unusualWarnings } from './warnings.js';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-/** Bytes by a rule, so that both ends can make them. */
-export const pattern = (size: number, seed: number): Buffer => {
-  const bytes = Buffer.alloc(size);
-  let state = seed >>> 0 || 1;
-  for (let i = 0; i + 4 <= size; i += 4) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    bytes.writeInt32LE(state | 0, i);
-  }
-  return bytes;
-};
+/** The services of each client. */
+export const SERVICES = ['open', 'closed', 'secret'] as const;
+export type ServiceName = (typeof SERVICES)[number];
 
-/** The server behind the services: GET /bytes/N gives N bytes of the pattern; POST answers the SHA-256 of its body. */
-function startServer(): Promise<Server> {
-  const server = createServer((req, res) => {
-    if (req.method === 'GET') {
-      res.end(pattern(Number(req.url!.split('/').at(-1)), 7));
-      return;
-    }
-    const hash = createHash('sha256');
-    req.on('data', (chunk) => hash.update(chunk));
-    req.on('end', () => res.end(hash.digest('hex')));
-  });
-  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+/** How a member is started in a test of onion services. */
+export interface OnionSpec {
+  readonly members: readonly Member[];
+  /** Lines of every service. */
+  readonly serviceLines?: readonly string[];
 }
 
-/** Services and clients, one of each program, in a network whose relays run `relays`. */
+/** A network with services. */
 export class OnionTest {
   readonly network: MixedNetwork;
   private readonly root: string;
-  private readonly server: Server;
+  private readonly site: Server;
+  private readonly proxies: ReadonlyMap<string, NetAddress>;
+  private readonly guests = new Set<NodeChild>();
 
-  private constructor(network: MixedNetwork, root: string, server: Server) {
+  private constructor(
+    network: MixedNetwork,
+    root: string,
+    site: Server,
+    proxies: ReadonlyMap<string, NetAddress>,
+  ) {
     this.network = network;
     this.root = root;
-    this.server = server;
+    this.site = site;
+    this.proxies = proxies;
   }
 
   /** Starts it; waits for a consensus that lists everybody. */
-  static async start(members: readonly Member[]): Promise<OnionTest> {
+  static async start({ members, serviceLines = [] }: OnionSpec): Promise<OnionTest> {
     const root = mkdtempSync(join(tmpdir(), 'cepa-onion-'));
-    const server = await startServer();
-    const { port } = server.address() as AddressInfo;
-    // Every client hosts an open service and one that asks for authorization, and may use both of the other's.
-    const own = (member: Member): Member => {
+    const site = await startOnionSite();
+    const { port } = site.address() as AddressInfo;
+    const proxies = new Map<string, NetAddress>();
+    const own = async (member: Member, i: number): Promise<Member> => {
       if (member.role !== 'client') return member;
+      const proxy = await freePort(`127.${i + 1}.0.1`);
+      proxies.set(member.name, proxy);
       const folder = (name: string) => join(root, `${member.name}-${name}`);
-      for (const name of ['open', 'closed', 'keys']) mkdirSync(folder(name), { mode: 0o700 });
+      for (const name of [...SERVICES, 'keys']) mkdirSync(folder(name), { mode: 0o700 });
       return {
         ...member,
         lines: [
           ...(member.lines ?? []),
-          `Log info file ${join(root, `${member.name}.log`)}`,
-          `HiddenServiceDir ${folder('open')}`,
-          `HiddenServicePort 80 127.0.0.1:${port}`,
-          `HiddenServiceDir ${folder('closed')}`,
-          `HiddenServicePort 80 127.0.0.1:${port}`,
+          `SocksPort ${proxy.host}:${proxy.port} ExtendedErrors`,
           `ClientOnionAuthDir ${folder('keys')}`,
+          ...(member.kind === 'cepa' ? [`Log debug file ${folder('debug.log')}`] : []),
+          ...SERVICES.flatMap((name) => [
+            `HiddenServiceDir ${folder(name)}`,
+            `HiddenServicePort 80 127.0.0.1:${port}`,
+            ...serviceLines,
+          ]),
         ],
       };
     };
-    const all = members.map(own);
+    const all = await Promise.all(members.map(own));
     await authorize(
       root,
-      all.filter(({ role }) => role === 'client').map(({ name }) => name),
+      all.filter(({ role }) => role === 'client'),
     );
     const network = await MixedNetwork.start({ members: all });
-    const test = new OnionTest(network, root, server);
+    const test = new OnionTest(network, root, site, proxies);
     try {
       await network.complete();
       for (const tor of network.tors.values()) if (tor.plan.role === 'client') await tor.bootstrapped();
@@ -105,140 +107,140 @@ export class OnionTest {
     return test;
   }
 
+  /** The directory of a service. */
+  folder(client: string, service: ServiceName): string {
+    return join(this.root, `${client}-${service}`);
+  }
+
   /** The address of a service, once it has one. */
-  async address(name: string, service: 'open' | 'closed'): Promise<string> {
-    const file = join(this.root, `${name}-${service}`, 'hostname');
+  async address(client: string, service: ServiceName): Promise<string> {
+    const file = join(this.folder(client, service), 'hostname');
     for (let i = 0; i < 300 && !existsSync(file); i++) await pause(100);
     return readFileSync(file, 'latin1').trim();
   }
 
-  /** Downloads from a service and uploads to it, `size` bytes each; the digests are checked. Tries until `patience` ms. */
-  async exchange(client: string, host: string, size: number, patience = 60_000): Promise<void> {
-    const proxy = this.network.proxy(client);
+  /** The SOCKS port of a client that has ExtendedErrors on. */
+  ask(client: string, host: string, user?: string): Ask {
+    return { proxy: this.proxies.get(client)!, host, ...(user !== undefined && { user }) };
+  }
+
+  /** The SOCKS5 reply to a request for port 80 of a host. */
+  async reply(client: string, host: string, user?: string): Promise<number> {
+    const { socket, code } = await socksConnect(this.ask(client, host, user));
+    socket.destroy();
+    return code;
+  }
+
+  /** Waits until a service answers, up to `patience` ms: its descriptor may not have been left anywhere yet. */
+  async reachable(client: string, host: string, patience = 60_000): Promise<void> {
     const until = performance.now() + patience;
-    for (;;) {
+    for (let i = 0; ; i++)
       try {
-        await get(proxy, host, size);
-        await post(proxy, host, size);
-        return;
+        return await transfer(this.ask(client, host, `wait${i}`), 100);
       } catch (error) {
         if (performance.now() > until) throw error;
-        await pause(1000);
+        await pause(500);
       }
-    }
+  }
+
+  /** Downloads from a service and uploads to it, `size` bytes each; the digests are checked. Seconds. */
+  async exchange(client: string, host: string, size: number): Promise<number> {
+    const began = performance.now();
+    await transfer(this.ask(client, host), size);
+    return (performance.now() - began) / 1000;
+  }
+
+  /** What a C tor warned of that C tor alone does not, once it was bootstrapped. */
+  warnings(name: string): string[] {
+    const { warnings, log } = this.network.tor(name);
+    const started = log.indexOf('Bootstrapped 100%');
+    return unusualWarnings(warnings).filter((warning) => log.lastIndexOf(warning) > started);
+  }
+
+  /** A Cepa process that hosts a service of another client; what it hosted before, it does not. */
+  host(client: string, service: ServiceName): NodeChild {
+    const plan = this.network.node('cepa');
+    const home = join(this.root, 'host');
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+    const own = readFileSync(join(nodeDirectory(this.network.directory, plan), 'torrc'), 'utf8');
+    const torrc = join(home, 'torrc');
+    const lines = own
+      .split('\n')
+      .filter((line) => !/^(DataDirectory|Log|SocksPort|HiddenService|Client)/.test(line));
+    const { port } = this.site.address() as AddressInfo;
+    const hosting = [
+      `DataDirectory ${home}`,
+      'SocksPort 0',
+      `Log info file ${join(home, 'info.log')}`,
+      `HiddenServiceDir ${this.folder(client, service)}`,
+      `HiddenServicePort 80 127.0.0.1:${port}`,
+    ];
+    writeFileSync(torrc, [...lines, ...hosting, ''].join('\n'));
+    const output = join(home, 'output.log');
+    const child = new NodeChild({ plan, entry: NODE_ENTRY, torrc, output, heard() {}, ended() {} });
+    this.guests.add(child);
+    return child;
+  }
+
+  /** Starts a C tor that was stopped once more. */
+  restart(name: string): void {
+    const tor = this.network.tor(name);
+    tor.start(readFileSync(join(tor.folder, 'torrc'), 'utf8').split('\nRunAsDaemon ', 1)[0]!);
   }
 
   async stop(): Promise<void> {
-    this.server.closeAllConnections();
-    this.server.close();
+    this.site.closeAllConnections();
+    this.site.close();
+    await Promise.all([...this.guests].map((child) => child.stop()));
     await this.network.stop();
     if (process.env.CEPA_KEEP !== '1') rmSync(this.root, { recursive: true, force: true });
   }
 }
 
+/** A port that nobody has at an address. */
+function freePort(host: string): Promise<NetAddress> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen({ host, port: 0 }, () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve({ host, port }));
+    });
+  });
+}
+
 /**
- * Makes the keys of the closed services beforehand, whichever program will run them, so that clients can be given
- * theirs.
+ * Makes the directories of the services that ask for authorization, whichever program will run them, and gives the
+ * clients their keys.
  */
-async function authorize(root: string, clients: readonly string[]): Promise<void> {
-  for (const service of clients) {
-    const folder = join(root, `${service}-closed`);
-    const { address } = await loadOrCreateHsIdentity(diskStore(folder), '', osRandom);
-    for (const client of clients) {
+async function authorize(root: string, clients: readonly Member[]): Promise<void> {
+  const service = async (host: string, name: ServiceName) => {
+    const store = diskStore(join(root, `${host}-${name}`));
+    const { address } = await loadOrCreateHsIdentity(store, '', osRandom);
+    const admit = async (client: string) => {
       const key = generateX25519(osRandom);
-      await diskStore(folder).write(
-        `authorized_clients/${client}.auth`,
-        bytesOf(encodeAuthorizedClient(key.publicKey)),
-      );
-      await diskStore(join(root, `${client}-keys`)).write(
-        `${service}.auth_private`,
+      await store.write(`authorized_clients/${client}.auth`, bytesOf(encodeAuthorizedClient(key.publicKey)));
+      return key;
+    };
+    const give = (client: string, key = generateX25519(osRandom)) =>
+      diskStore(join(root, `${client}-keys`)).write(
+        `${host}-${name}.auth_private`,
         bytesOf(encodeClientAuthorization({ identity: parseOnionAddress(address), key })),
       );
-    }
+    return { admit, give };
+  };
+  for (const { name: host, kind } of clients) {
+    const closed = await service(host, 'closed');
+    for (const { name } of clients) await closed.give(name, await closed.admit(name));
+    const secret = await service(host, 'secret');
+    await secret.admit('nobody');
+    if (kind === 'cepa') for (const { name } of clients) await secret.give(name);
   }
 }
 
-// Requests
-
-/** A stream through a SOCKS5 proxy with extended errors, and the proxy's reply code. */
-export function socksConnect(
-  proxy: NetAddress,
-  host: string,
-  port: number,
-): Promise<{ socket: Socket; code: number }> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(proxy.port, proxy.host);
-    socket.setTimeout(120_000, () => socket.destroy(new Error(`no answer of the proxy for ${host}`)));
-    socket.once('error', reject);
-    let held = Buffer.alloc(0);
-    let asked = false;
-    socket.write(Buffer.from([5, 1, 0]));
-    const take = (chunk: Buffer) => {
-      held = Buffer.concat([held, chunk]);
-      if (!asked && held.length >= 2) {
-        held = held.subarray(2);
-        asked = true;
-        const name = Buffer.from(host, 'latin1');
-        const head = Buffer.from([5, 1, 0, 3, name.length]);
-        socket.write(Buffer.concat([head, name, Buffer.from([port >> 8, port & 255])]));
-      }
-      if (!asked || held.length < 10) return;
-      socket.off('data', take);
-      socket.off('error', reject);
-      socket.pause();
-      if (held.length > 10) socket.unshift(held.subarray(10));
-      resolve({ socket, code: held[1]! });
-    };
-    socket.on('data', take);
-  });
-}
-
-async function exchangeHttp(
-  proxy: NetAddress,
-  host: string,
-  method: 'GET' | 'POST',
-  path: string,
-  body?: Buffer,
-): Promise<Buffer> {
-  const { socket, code } = await socksConnect(proxy, host, 80);
-  if (code !== 0) {
-    socket.destroy();
-    throw new Error(`${host}: the proxy answered 0x${code.toString(16)}`);
-  }
-  return new Promise((resolve, reject) => {
-    const req = request({
-      method,
-      path,
-      host,
-      createConnection: () => socket,
-      headers: { connection: 'close' },
-    });
-    req.on('error', reject);
-    req.on('response', (res) => {
-      const chunks: Buffer[] = [];
-      res.on('data', (chunk: Buffer) => chunks.push(chunk));
-      res.on('end', () => resolve(Buffer.concat(chunks)));
-      res.on('error', reject);
-    });
-    req.end(body);
-    socket.resume();
-  });
-}
-
-async function get(proxy: NetAddress, host: string, size: number): Promise<void> {
-  const got = sha256(await exchangeHttp(proxy, host, 'GET', `/bytes/${size}`));
-  if (got !== sha256(pattern(size, 7))) throw new Error('the download was changed on its way');
-}
-
-async function post(proxy: NetAddress, host: string, size: number): Promise<void> {
-  const body = pattern(size, 11);
-  const answer = (await exchangeHttp(proxy, host, 'POST', '/', body)).toString();
-  if (answer !== sha256(body)) throw new Error('the upload was changed on its way');
-}
-
-/** A network of one program's relays and authorities, with a client of each program. */
+/** An authority and relays of one program, with a client of each. */
 export const membersOf = (kind: Kind, relays: number): Member[] => [
-  ...[1, 2, 3].map((n): Member => ({ name: `auth${n}`, kind, role: 'authority' })),
+  { name: 'auth', kind, role: 'authority' },
   ...Array.from(
     { length: relays },
     (_, i): Member => ({ name: `relay${i + 1}`, kind, role: 'relay', guard: i < 3 }),

@@ -1,26 +1,57 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import type { Kind } from './mixed-network.js';
 import { membersOf, OnionTest } from './onion-network.js';
 import { interopTest } from './programs.js';
-import { unusualWarnings } from './warnings.js';
 
 const SIZE = 10_000_000;
+const SMALL = 100_000;
 
 /** Each program's client reaches each program's services, in a network of one program's relays. */
-async function everyPair(t: ExecutionContext, relays: Kind): Promise<void> {
-  t.timeout(600_000);
-  const test = await OnionTest.start(membersOf(relays, 5));
-  try {
-    for (const service of ['cepa', 'tor'])
-      for (const kind of ['open', 'closed'] as const) {
-        const address = await test.address(service, kind);
-        for (const client of ['tor', 'cepa']) {
-          const began = performance.now();
-          await test.exchange(client, address, SIZE, 150_000);
-          t.log(`${client} -> ${service} ${kind}: ${((performance.now() - began) / 1000).toFixed(1)} s`);
-        }
+async function everyPair(t: ExecutionContext, test: OnionTest): Promise<void> {
+  for (const service of ['cepa', 'tor'])
+    for (const kind of ['open', 'closed'] as const) {
+      const address = await test.address(service, kind);
+      for (const client of ['tor', 'cepa']) {
+        await test.reachable(client, address);
+        const size = client === service ? SMALL : SIZE;
+        const seconds = await test.exchange(client, address, size);
+        t.log(`${client} -> ${service} ${kind}: ${size} bytes each way, ${seconds.toFixed(1)} s`);
       }
-    t.deepEqual(unusualWarnings(test.network.tor('tor').warnings), []);
+    }
+  t.deepEqual(test.warnings('tor'), []);
+}
+
+/** Files of a service's directory, by name. */
+function filesOf(folder: string): Record<string, string> {
+  const names = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  return Object.fromEntries(names.map((path) => [path, readFileSync(path).toString('hex')]));
+}
+
+/** The directory that C tor made is hosted by Cepa, then by C tor again; clients find the service each time. */
+async function moveThereAndBack(t: ExecutionContext, test: OnionTest): Promise<void> {
+  const address = await test.address('tor', 'closed');
+  const open = await test.address('tor', 'open');
+  const before = filesOf(test.folder('tor', 'open'));
+  const tor = test.network.tor('tor');
+  await tor.stop();
+  const host = test.host('tor', 'open');
+  await test.reachable('cepa', open, 90_000);
+  t.is(await test.exchange('cepa', open, SMALL).then(() => 'moved'), 'moved');
+  await host.stop();
+  t.deepEqual(filesOf(test.folder('tor', 'open')), before);
+  test.restart('tor');
+  for (const each of [open, address]) await test.reachable('cepa', each, 90_000);
+  t.deepEqual(filesOf(test.folder('tor', 'open')), before);
+}
+
+async function inNetworkOf(relays: Kind, body: (test: OnionTest) => Promise<void>): Promise<void> {
+  const test = await OnionTest.start({ members: membersOf(relays, 5) });
+  try {
+    await body(test);
   } finally {
     await test.stop();
   }
@@ -29,11 +60,20 @@ async function everyPair(t: ExecutionContext, relays: Kind): Promise<void> {
 interopTest(
   ['tor', 'tor-gencert'],
   'services and clients of both programs meet through Cepa relays, 10 MB each way, with and without authorization',
-  (t) => everyPair(t, 'cepa'),
+  async (t) => {
+    t.timeout(600_000);
+    await inNetworkOf('cepa', (test) => everyPair(t, test));
+  },
 );
 
 interopTest(
   ['tor', 'tor-gencert'],
-  'services and clients of both programs meet through C tor relays, 10 MB each way, with and without authorization',
-  (t) => everyPair(t, 'tor'),
+  'services and clients of both programs meet through C tor relays; a service moves to Cepa and back',
+  async (t) => {
+    t.timeout(600_000);
+    await inNetworkOf('tor', async (test) => {
+      await everyPair(t, test);
+      await moveThereAndBack(t, test);
+    });
+  },
 );

@@ -1,0 +1,103 @@
+import type { ExecutionContext } from 'ava';
+import { generateEd25519 } from '../../shared/crypto/ed25519.js';
+import { onionAddress } from '../../shared/crypto/onion-address.js';
+import { osRandom } from '../../shared/runtime/real.js';
+import type { Kind, Member } from './mixed-network.js';
+import { OnionTest } from './onion-network.js';
+import { congestionControlled, RoleWatch } from './onion-roles.js';
+import { interopTest } from './programs.js';
+
+const SIZE = 1_000_000;
+/** Meetings until each program's relays must have introduced somebody. */
+const MAX_MEETINGS = 24;
+const BOTH: Kind[] = ['cepa', 'tor'];
+
+/** What C tor's circuits are for: of its client to Cepa's service, and of its service to Cepa's client. */
+const ROLES = ['HS_CLIENT_INTRO', 'HS_SERVICE_INTRO', 'HS_SERVICE_HSDIR'];
+const MEETINGS = ['HS_CLIENT_REND', 'HS_SERVICE_REND'];
+
+const relay = (name: string, kind: Kind): Member => ({ name, kind, role: 'relay', guard: true });
+
+/** Three relays of each program: four introduction points are of both. */
+const MEMBERS: Member[] = [
+  { name: 'auth', kind: 'cepa', role: 'authority' },
+  relay('cepa1', 'cepa'),
+  relay('cepa2', 'cepa'),
+  relay('tor1', 'tor'),
+  relay('tor2', 'tor'),
+  relay('tor3', 'tor'),
+  { name: 'cepa', kind: 'cepa', role: 'client' },
+  { name: 'tor', kind: 'tor', role: 'client' },
+];
+
+async function kindsByFingerprint(test: OnionTest): Promise<Map<string, Kind>> {
+  const { routers } = (await test.network.consensus('auth'))!;
+  const kindOf = new Map(MEMBERS.map(({ name, kind }) => [name, kind]));
+  return new Map(routers.map(({ id, nickname }) => [id, kindOf.get(nickname)!]));
+}
+
+/**
+ * Relays of both programs are HSDirs and introduction points. Rendezvous points go by bandwidth, which nobody has
+ * measured here; the networks of one program's relays in the slow tests have them all.
+ */
+async function everyRole(t: ExecutionContext, test: OnionTest): Promise<void> {
+  const watch = await RoleWatch.of(test, 'tor', await kindsByFingerprint(test));
+  const complete = () => ROLES.every((role) => watch.programs(role).length === BOTH.length);
+  for (let i = 0; i < MAX_MEETINGS && !complete(); i++) {
+    // Both kinds by turns: where a circuit failed, a descriptor has fewer introduction points than were wanted.
+    const service = i % 2 ? 'closed' : 'open';
+    t.is(await test.reply('tor', await test.address('cepa', service), `role${i}`), 0);
+    t.is(await test.reply('cepa', await test.address('tor', service), `role${i}`), 0);
+    await watch.look();
+  }
+  for (const role of ROLES) t.deepEqual(watch.programs(role), BOTH, role);
+  const controlled = congestionControlled(test.network.tor('tor').infoLog);
+  for (const role of MEETINGS) {
+    t.log(`${role}: ${watch.programs(role)}`);
+    t.true(
+      watch.ids(role).some((id) => controlled.has(id)),
+      `no congestion control on ${role}`,
+    );
+  }
+}
+
+interopTest(
+  ['tor', 'tor-gencert'],
+  'Cepa and C tor meet as service and client, over relays of both in every role',
+  async (t) => {
+    t.timeout(400_000);
+    const test = await OnionTest.start({
+      members: MEMBERS,
+      serviceLines: ['HiddenServiceNumIntroductionPoints 4'],
+    });
+    try {
+      for (const [client, service] of [
+        ['tor', 'cepa'],
+        ['cepa', 'tor'],
+      ] as const)
+        for (const kind of ['open', 'closed'] as const) {
+          const address = await test.address(service, kind);
+          await test.reachable(client, address);
+          t.log(
+            `${client} -> ${service} ${kind}: ${(await test.exchange(client, address, SIZE)).toFixed(1)} s`,
+          );
+        }
+      await everyRole(t, test);
+
+      // What follows it warns of.
+      t.deepEqual(test.warnings('tor'), []);
+      const nobody = onionAddress(generateEd25519(osRandom).publicKey);
+      const broken = nobody.replace(/^./, (first) => (first === 'a' ? 'b' : 'a'));
+      const locked = await test.address('tor', 'secret');
+      const mistaken = await test.address('cepa', 'secret');
+      for (const client of ['tor', 'cepa']) {
+        t.is(await test.reply(client, nobody), 0xf0, `${client}: not found`);
+        t.is(await test.reply(client, broken), 0xf6, `${client}: bad address`);
+        t.is(await test.reply(client, locked), 0xf4, `${client}: authorization missing`);
+        t.is(await test.reply(client, mistaken), 0xf5, `${client}: authorization wrong`);
+      }
+    } finally {
+      await test.stop();
+    }
+  },
+);
