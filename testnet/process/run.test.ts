@@ -68,8 +68,8 @@ test('a node starts, holds its directory, writes its PidFile, and ends on SIGTER
   const data = join(directory, 'data');
   const pidFile = join(directory, 'pid');
   const run = client(t, data, '--PidFile', pidFile);
-  await run.says('Listening for socks on 127.0.0.1:');
-  t.regex(run.text(), /\[notice\] Listening for socks/, run.text());
+  await run.says('Listening for SOCKS on 127.0.0.1:');
+  t.regex(run.text(), /\[notice\] Listening for SOCKS/, run.text());
   t.is(readFileSync(pidFile, 'utf8'), `${run.child.pid}\n`);
 
   const second = client(t, data);
@@ -96,7 +96,7 @@ test('SIGHUP names what needs a restart, and keeps the old configuration when th
     );
   write('');
   const run = cepa(t, 'client', '-f', torrc);
-  await run.says('Listening for socks');
+  await run.says('Listening for SOCKS');
   write('MaxCircuitDirtiness 5 minutes');
   run.child.kill('SIGHUP');
   await run.says('A restart is needed');

@@ -89,13 +89,14 @@ class Held {
   }
 }
 
-/** C tor's words for the bootstrap tags are good enough to be told as they are. */
+const PORT_NAMES = { or: 'onion routing', dir: 'directory requests', metrics: 'metrics' } as const;
+
+/** What a client tells it logs itself. */
 function eventText(event: NodeEvent): string | undefined {
   switch (event.type) {
     case 'listening':
-      return `Listening for ${event.what} on ${event.host}:${event.port}`;
-    case 'bootstrap':
-      return `Bootstrapped ${event.percent}% (${event.tag}): ${event.summary}`;
+      if (event.what === 'socks' || event.what === 'http') return undefined;
+      return `Listening for ${PORT_NAMES[event.what]} on ${event.host}:${event.port}`;
     case 'identity':
       return `Nickname ${event.nickname}, fingerprint ${event.fingerprint}`;
     default:
