@@ -14,6 +14,7 @@ import { CepaError, DecodeError, ProtocolError } from '../bytes/errors.js';
 import { type CellBatch, MAX_BATCH } from '../cell/batch.js';
 import { EndReason, nameOf, RELAY_DATA_SIZE, RELAY_HEADER_SIZE, RelayCommand } from '../cell/commands.js';
 import { CONNECTED, SENDME, XOFF, XON } from '../cell/relay-cells.js';
+import { stageCells, stagedData } from '../cell/stage.js';
 import type { Leg } from '../link/types.js';
 import type { Clock, Random } from '../runtime/types.js';
 import { CircuitStream, type StreamHost } from './circuit-stream.js';
@@ -21,6 +22,8 @@ import type { FlowControl } from './flow.js';
 import { Packer } from './packer.js';
 import type { IncomingStream, Stream, StreamHandlers } from './types.js';
 
+/** Bytes of one stream in a batch from which it pays to stage the batch. */
+const STAGE_FROM = 8 * RELAY_DATA_SIZE;
 /** Streams the peer may have open at once. */
 const MAX_INCOMING = 2048;
 /** The ways and hooks of one end. */
@@ -302,11 +305,15 @@ export class CircuitEnd implements StreamHost {
     if (first < 0) return;
     const { buf } = batch;
     const bytes = Buffer.allocUnsafe(stream.gatheredBytes);
+    const staged = stream.gatheredBytes >= STAGE_FROM;
+    if (staged) stageCells(batch);
     let filled = 0;
     for (let i = first; ; i = nextCell[i]!) {
       const from = batch.at[i]! + RELAY_HEADER_SIZE;
       const size = (buf[from - 2]! << 8) | buf[from - 1]!;
-      filled += buf.copy(bytes, filled, from, from + size);
+      if (staged && size === RELAY_DATA_SIZE) bytes.set(stagedData[i]!, filled);
+      else bytes.set(buf.subarray(from, from + size), filled);
+      filled += size;
       if (i === stream.lastCell) break;
     }
     stream.firstCell = -1;

@@ -24,6 +24,7 @@
 import { type Cipher, createCipheriv } from 'node:crypto';
 import { type CellBatch, MAX_BATCH } from '../cell/batch.js';
 import { BODY_SIZE } from '../cell/commands.js';
+import { stageCells, stagedBodies, viewsOf } from '../cell/stage.js';
 
 /** Batches of so many cells are gathered. */
 const GATHER_FROM = 8;
@@ -32,6 +33,8 @@ const MAX_PREFETCH = 16;
 
 // Shared by all circuits: both are used within one call only.
 const gathered = Buffer.allocUnsafeSlow(MAX_BATCH * BODY_SIZE);
+/** Its bodies. Views that are made once: one a copy costs more than the copy, and leaves work for the collector. */
+const slots = viewsOf(gathered, BODY_SIZE, BODY_SIZE);
 const zeros = Buffer.alloc(MAX_PREFETCH * BODY_SIZE);
 const NOTHING = new DataView(new ArrayBuffer(0));
 
@@ -138,13 +141,16 @@ function hasZeros(bodies: Buffer, offset: number): boolean {
 }
 
 /** The bodies of a batch from cell `from` on, one after another; good until the next call. */
-function gather({ buf, n, at }: CellBatch, from: number): Buffer {
-  for (let i = from; i < n; i++) buf.copy(gathered, (i - from) * BODY_SIZE, at[i]!, at[i]! + BODY_SIZE);
-  return gathered.subarray(0, (n - from) * BODY_SIZE);
+function gather(batch: CellBatch, from: number): Buffer {
+  const cells = batch.n - from;
+  stageCells(batch, from);
+  for (let i = 0; i < cells; i++) gathered.set(stagedBodies[i]!, i * BODY_SIZE);
+  return gathered.subarray(0, cells * BODY_SIZE);
 }
 
 function scatter(bodies: Buffer, { buf, n, at }: CellBatch, from: number): void {
-  for (let i = from; i < n; i++) bodies.copy(buf, at[i]!, (i - from) * BODY_SIZE, (i - from + 1) * BODY_SIZE);
+  gathered.set(bodies);
+  for (let i = from; i < n; i++) buf.set(slots[i - from]!, at[i]!);
 }
 
 /** XORs one body in place, by words: DataView takes any alignment, and both sides use one byte order. */
