@@ -1,5 +1,6 @@
 import test from 'ava';
 import { createMetrics } from './prometheus.js';
+import { lint, parseExposition } from './testing.js';
 import { noMetrics } from './types.js';
 
 test('what was counted is shown, once a name', async (t) => {
@@ -38,4 +39,45 @@ test('no metrics take everything', (t) => {
     noMetrics.histogram('a', 'a', []).observe(1);
     noMetrics.observed('a', 'a', () => 1);
   });
+});
+
+test('what is shown is by Prometheus’s rules, the process’s own metrics included', async (t) => {
+  const metrics = createMetrics({ processMetrics: true });
+  metrics.counted('cepa_a_total', 'a', ['x'], () => [{ labels: { x: 'one' }, value: 3 }]);
+  metrics.shown('cepa_b', 'b', [], () => [{ value: 4 }]);
+  const parsed = parseExposition((await metrics.show()).body);
+  t.deepEqual(
+    lint(parsed).filter((line) => !line.endsWith('no values')),
+    [],
+  );
+  t.is(parsed.get('cepa_a_total')!.samples[0]!.value, 3);
+  // Asked for again, a counter shows what there is, not the sum of all answers.
+  t.is(parseExposition((await metrics.show()).body).get('cepa_a_total')!.samples[0]!.value, 3);
+});
+
+test('the complaints are promtool’s', (t) => {
+  const text = [
+    '# HELP a_total help',
+    '# TYPE a_total gauge',
+    'a_total 1',
+    '# HELP b help',
+    '# TYPE b counter',
+    'b{x="1"} 2',
+    '# TYPE c_gauge gauge',
+    'c_gauge 1',
+    '# HELP d_milliseconds help',
+    '# TYPE d_milliseconds gauge',
+    'd_milliseconds 1',
+    '',
+  ].join('\n');
+  t.deepEqual(lint(parseExposition(text)), [
+    'a_total: only counters end in _total',
+    'b: a counter ends in _total',
+    'c_gauge: no help',
+    'c_gauge: the type is in the name',
+    'd_milliseconds: not in base units',
+  ]);
+  t.throws(() => parseExposition('a 1\na 1\n'), { message: /twice/ });
+  t.throws(() => parseExposition('a{x} 1\n'), { message: /bad labels/ });
+  t.throws(() => parseExposition('nonsense here\n'), { message: /not a line/ });
 });

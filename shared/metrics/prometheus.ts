@@ -12,10 +12,20 @@ export interface ShownMetrics extends Metrics {
   show(): Promise<{ contentType: string; body: string }>;
 }
 
+/** Gauges of prom-client's that end in `_total`, which is for counters. */
+const ODD_NAMES = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+];
+
 /** A registry of its own; `processMetrics` adds memory, CPU and event-loop delay of this process. */
 export function createMetrics(options: { processMetrics?: boolean } = {}): ShownMetrics {
   const registry = new prom.Registry();
-  if (options.processMetrics) prom.collectDefaultMetrics({ register: registry });
+  if (options.processMetrics) {
+    prom.collectDefaultMetrics({ register: registry });
+    for (const name of ODD_NAMES) registry.removeSingleMetric(name);
+  }
   const known = new Map<string, unknown>();
 
   const once = <T>(name: string, make: () => T): T => {

@@ -19,7 +19,7 @@ export interface ParsedFamily {
   readonly samples: ParsedSample[];
 }
 
-const LINE = /^([A-Za-z_:][A-Za-z0-9_:]*)(?:\{(.*)\})? (-?[0-9.e+-]+|[+-]Inf|NaN)$/;
+const LINE = /^([A-Za-z_:][A-Za-z0-9_:]*)(?:\{(.*)\})? (-?[0-9.e+-]+|[+-]Inf|NaN|Nan)$/;
 const LABEL = /([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\[\\"n])*)"(?:,|$)/gy;
 
 function labelsOf(text: string): Record<string, string> {
