@@ -78,10 +78,10 @@ test('nonsense is no destination, and an onion name goes to no exit', async (t) 
 
 test('damaged state is set aside with a warning, and the client starts', async (t) => {
   const { world, env, log, store } = setUp();
-  await store.write('state/guards', Buffer.from('nonsense'));
+  await store.write('cepa-state/guards', Buffer.from('nonsense'));
   const node = await world.until(startClient(clientOptions('SocksPort 0'), env));
-  t.true(log.has('warn', 'state/guards'));
-  const kept = await store.list('state');
+  t.true(log.has('warn', 'cepa-state/guards'));
+  const kept = await store.list('cepa-state');
   t.true(kept.some((name) => name.startsWith('guards.')));
   await world.until(node.stop());
 });

@@ -9,8 +9,8 @@ import type { Store } from '../shared/store/types.js';
 import { type BuildTimes, buildTimesKind, type SavedBuildTimes } from './build-timeout.js';
 import { type GuardManager, guardStateKind, type SavedGuards } from './guards.js';
 
-const GUARDS_FILE = 'state/guards';
-const TIMES_FILE = 'state/build-times';
+const GUARDS_FILE = 'cepa-state/guards';
+const TIMES_FILE = 'cepa-state/build-times';
 /** Build times change with every circuit: they are saved this often at most, milliseconds. */
 const TIMES_INTERVAL = 60_000;
 

@@ -112,7 +112,12 @@ test('a damaged state file is set aside, and the authority goes on', async (t) =
   const site = network.authorities[1]!;
   await network.world.advance(2 * SECOND);
   site.host.crash();
-  for (const name of ['state/consensus', 'state/documents', 'state/shared-random', 'state/router-history'])
+  for (const name of [
+    'cepa-state/consensus',
+    'cepa-state/documents',
+    'cepa-state/shared-random',
+    'cepa-state/router-history',
+  ])
     site.store.files.set(name, new Uint8Array([1, 2, 3]));
   site.store.files.set('key-pinning-journal', Buffer.from('nonsense\n'));
   network.revive(site);

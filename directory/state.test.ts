@@ -37,8 +37,8 @@ test('whatever else the files hold is set aside, never taken', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.jsonValue(), async (value) => {
       const store = memoryStore();
-      store.files.set('state/router-history', encodeState(1, value));
-      store.files.set('state/shared-random', encodeState(1, value));
+      store.files.set('cepa-state/router-history', encodeState(1, value));
+      store.files.set('cepa-state/shared-random', encodeState(1, value));
       t.is(await loadHistory(store, memoryLog()), undefined);
       t.is(await loadSharedRandom(store, memoryLog()), undefined);
       t.is([...store.files.keys()].filter((name) => name.includes('damaged')).length, 2);

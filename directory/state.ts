@@ -15,8 +15,8 @@ import type { KeyPins } from './key-pinning.js';
 import type { HistorySnapshot, RelayHistory } from './router-history.js';
 import type { SharedRandomSnapshot } from './shared-random.js';
 
-const HISTORY_FILE = 'state/router-history';
-const SHARED_RANDOM_FILE = 'state/shared-random';
+const HISTORY_FILE = 'cepa-state/router-history';
+const SHARED_RANDOM_FILE = 'cepa-state/shared-random';
 const JOURNAL_FILE = 'key-pinning-journal';
 const APPROVED_FILE = 'approved-routers';
 

@@ -153,7 +153,7 @@ test('the relay is told of each change, and a restart finds the count', async (t
 test('a damaged count is set aside, not believed', async (t) => {
   const world = new SimWorld('damaged', at('2026-03-01T00:00'));
   const store = memoryStore();
-  await store.write('state/accounting', Buffer.from('nonsense'));
+  await store.write('cepa-state/accounting', Buffer.from('nonsense'));
   const hibernation = new Hibernation({
     clock: world.host('127.1.0.1').clock,
     log: memoryLog(),
@@ -163,5 +163,5 @@ test('a damaged count is set aside, not believed', async (t) => {
   });
   await world.until(hibernation.start(optionsOf('ORPort 9001', 'AccountingMax 2 GB')));
   t.is(hibernation.usage!.used, 0);
-  t.true((await store.list('state')).some((name) => name.includes('damaged')));
+  t.true((await store.list('cepa-state')).some((name) => name.includes('damaged')));
 });

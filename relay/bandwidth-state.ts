@@ -9,7 +9,7 @@ import { loadState, type StateKind, saveState } from '../shared/store/state.js';
 import type { Store } from '../shared/store/types.js';
 import type { BandwidthHistory, Period, SavedHistory } from './bandwidth.js';
 
-const FILE = 'state/bandwidth';
+const FILE = 'cepa-state/bandwidth';
 
 const isCount = (value: unknown): value is number =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0;

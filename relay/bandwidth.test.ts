@@ -60,11 +60,11 @@ test('is found again after a restart; a damaged file is set aside', async (t) =>
   const again = new BandwidthHistory(clock);
   await loadBandwidth(again, store, log);
   t.is(again.observed(), 5000);
-  await store.write('state/bandwidth', Buffer.from('nonsense'));
+  await store.write('cepa-state/bandwidth', Buffer.from('nonsense'));
   const fresh = new BandwidthHistory(clock);
   await loadBandwidth(fresh, store, log);
   t.is(fresh.observed(), 0);
-  t.true(log.has('warn', 'state/bandwidth'));
+  t.true(log.has('warn', 'cepa-state/bandwidth'));
 });
 
 test('a history of another age is not taken up', (t) => {

@@ -17,7 +17,7 @@ import {
 } from './accounting.js';
 import type { Meter } from './metered-transport.js';
 
-const FILE = 'state/accounting';
+const FILE = 'cepa-state/accounting';
 /** Milliseconds between saves (C tor: NOTE_INTERVAL); bytes after which one is due earlier (NOTE_BYTES). */
 const SAVE_EVERY = 600_000;
 const SAVE_BYTES = 20 * 1024 * 1024;

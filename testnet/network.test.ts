@@ -303,12 +303,12 @@ function damage(name: string, files: readonly string[]): string[] {
 
 const STATE_FILES = [
   'onion-keys.state',
-  'state/consensus',
-  'state/documents',
-  'state/router-history',
-  'state/shared-random',
-  'state/guards',
-  'state/build-times',
+  'cepa-state/consensus',
+  'cepa-state/documents',
+  'cepa-state/router-history',
+  'cepa-state/shared-random',
+  'cepa-state/guards',
+  'cepa-state/build-times',
 ];
 
 for (const [what, name, least, works] of [

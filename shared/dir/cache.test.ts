@@ -202,7 +202,7 @@ test('a restart finds everything again; what is damaged is left out with a warni
   await refused.load(store, log, () => false);
   t.is(refused.consensus('ns'), undefined);
 
-  await store.write('state/documents', Buffer.from('garbage'));
+  await store.write('cepa-state/documents', Buffer.from('garbage'));
   const damaged = new DirCache();
   await damaged.load(store, log, () => true);
   t.is([...damaged.descriptors()].length, 0);

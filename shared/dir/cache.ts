@@ -33,8 +33,8 @@ const MICRODESC_LIFETIME = 7 * 24 * 3_600_000;
 /** A server descriptor is of use for two days [OLD_ROUTER_DESC_MAX_AGE]. */
 const DESCRIPTOR_LIFETIME = 48 * 3_600_000;
 
-const CONSENSUS_FILE = 'state/consensus';
-const DOCUMENTS_FILE = 'state/documents';
+const CONSENSUS_FILE = 'cepa-state/consensus';
+const DOCUMENTS_FILE = 'cepa-state/documents';
 
 interface SavedConsensuses {
   readonly ns?: string;

@@ -11,6 +11,8 @@
  * A file that is damaged, or from a newer version than this program knows, is set aside with a warning and the node
  * starts without it; nothing is ever overwritten that could not be read. Keys do not belong here.
  *
+ * The files lie under `cepa-state/`: `state` is the name of C tor's own file, and a data directory serves both.
+ *
  * @module
  */
 import { createHash } from 'node:crypto';
