@@ -169,3 +169,22 @@ export async function attachNext(control: TorControl, circuit: string): Promise<
   const stream = await control.until((event) => /^STREAM (\d+) NEW 0 /.exec(event)?.[1], 'new stream');
   await control.command(`ATTACHSTREAM ${stream} ${circuit}`);
 }
+
+/** Waits until tor has the microdescriptors of these relays: before that it extends to none of them. */
+export async function untilKnown(
+  control: TorControl,
+  fingerprints: readonly string[],
+  timeout = 120_000,
+): Promise<void> {
+  const until = performance.now() + timeout;
+  for (const fingerprint of fingerprints)
+    for (;;) {
+      const known = await control
+        .command(`GETINFO md/id/${fingerprint} ns/id/${fingerprint}`)
+        .catch(() => []);
+      if (known.length > 0) break;
+      if (performance.now() > until)
+        throw new CepaError('control', `tor does not know ${fingerprint} after ${timeout / 1000} s`);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+}

@@ -59,6 +59,8 @@ export interface NetworkSpec {
   readonly authorityLines?: readonly string[];
   /** torrc lines of every member, clients included. */
   readonly everywhere?: readonly string[];
+  /** Authorities vote for flags only what is earned. */
+  readonly earned?: boolean;
   /** Chosen by the number of nodes when absent. */
   readonly voting?: VotingTimes;
 }
@@ -200,8 +202,9 @@ export class MixedNetwork {
   private startMember(member: Member, node: NodePlan): void {
     const home = nodeDirectory(this.directory, node);
     mkdirSync(home, { recursive: true, mode: 0o700 });
+    const usual = nodeTorrc(node, { ...this.context, socks: `${node.address}:${node.orPort}` });
     const torrc = [
-      nodeTorrc(node, { ...this.context, socks: `${node.address}:${node.orPort}` }),
+      this.spec.earned ? usual.replace(/^TestingDirAuthVote.*\n/gm, '') : usual,
       ...(this.spec.everywhere ?? []),
       ...(member.role === 'authority' ? (this.spec.authorityLines ?? []) : []),
       ...(member.lines ?? []),

@@ -104,7 +104,7 @@ interopTest(
           ['consensus', 1, undefined],
           ['consensus-microdesc', 1, undefined],
           ['vote', 1, undefined],
-          ['micro', 7, undefined],
+          ['micro', names.length, undefined],
         ],
       );
     } finally {

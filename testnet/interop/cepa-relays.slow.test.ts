@@ -1,0 +1,51 @@
+import { MixedNetwork } from './mixed-network.js';
+import { interopTest } from './programs.js';
+import { torAuthorityWarnings } from './warnings.js';
+
+const FLAGS = ['Fast', 'HSDir', 'Running', 'Stable', 'V2Dir', 'Valid'];
+
+interopTest(
+  ['tor', 'tor-gencert'],
+  'C tor authorities vote for Cepa relays the flags they earn, and have no complaint',
+  async (t) => {
+    t.timeout(300_000);
+    const network = await MixedNetwork.start({
+      members: [
+        { name: 'auth1', kind: 'tor', role: 'authority' },
+        { name: 'auth2', kind: 'tor', role: 'authority' },
+        { name: 'auth3', kind: 'tor', role: 'authority' },
+        { name: 'cepa1', kind: 'cepa', role: 'relay' },
+        { name: 'cepa2', kind: 'cepa', role: 'relay' },
+        { name: 'cepaexit', kind: 'cepa', role: 'relay', exit: true },
+      ],
+      earned: true,
+      // The delays of the public network, where an authority trusts nobody it has not known for a week.
+      authorityLines: ['MinUptimeHidServDirectoryV2 0 seconds', 'AuthDirGuardBWGuarantee 1 KB'],
+    });
+    try {
+      const flags = new Map<string, Set<string>>();
+      const ours = ['cepa1', 'cepa2', 'cepaexit'];
+      const consensus = await network.consensusWith('auth1', ({ routers }) => {
+        for (const { nickname, flags: now } of routers) {
+          const all = flags.get(nickname) ?? new Set();
+          for (const flag of now) all.add(flag);
+          flags.set(nickname, all);
+        }
+        return (
+          ours.every((name) =>
+            ['Running', 'Valid', 'Fast', 'V2Dir'].every((flag) => flags.get(name)?.has(flag)),
+          ) &&
+          FLAGS.every((flag) => ours.some((name) => flags.get(name)?.has(flag))) &&
+          (flags.get('cepaexit')?.has('Exit') ?? false) &&
+          ours.some((name) => flags.get(name)?.has('Guard'))
+        );
+      });
+      for (const [name, found] of flags) t.log(name, [...found].sort().join(' '));
+      t.false(flags.get('cepa1')!.has('Exit'));
+      t.is(consensus.signatures.length, 3);
+      for (const tor of network.tors.values()) t.deepEqual(torAuthorityWarnings(tor.warnings), []);
+    } finally {
+      await network.stop();
+    }
+  },
+);
