@@ -96,13 +96,15 @@ export class Meetings {
     let refetched = false;
     for (let i = 0; i < MAX_MEETINGS; i++) {
       signal.throwIfAborted();
-      if (!this.usable(service).length) {
-        if (refetched) break;
-        // All that were known failed: the service may have moved to others.
+      const exhausted = !this.usable(service).length;
+      if (exhausted && refetched) break;
+      // The service may have moved: all introduction points failed, or one that nobody serves any more took the word.
+      if (!refetched && (exhausted || failure?.kind === 'onion-rendezvous-failed')) {
         refetched = true;
         const before = service;
         service = await this.parts.descriptors.fetch(identity);
-        if (service.revision === before.revision) this.failures.forget(service.content.introPoints);
+        if (exhausted && service.revision === before.revision)
+          this.failures.forget(service.content.introPoints);
       }
       try {
         return await this.once(service, signal);
@@ -129,8 +131,13 @@ export class Meetings {
     const waiting = await this.wait(signal);
     const { circuit } = waiting;
     try {
-      const introduction = await this.introduce(service, waiting, signal);
-      return await this.join(waiting, introduction, service);
+      const { made, point } = await this.introduce(service, waiting, signal);
+      const reply = await this.arrived(waiting).catch((error: unknown) => {
+        // It acknowledged, and nobody came: where the service is gone, another or a newer one must have its turn.
+        if (!circuit.closed) this.failures.note(point, this.parts.clock.monotonic());
+        throw error;
+      });
+      return this.join(circuit, made, reply, service);
     } catch (error) {
       circuit.close();
       throw error;
@@ -193,7 +200,7 @@ export class Meetings {
     service: KnownService,
     waiting: Waiting,
     signal: AbortSignal,
-  ): Promise<Introduction> {
+  ): Promise<{ readonly made: Introduction; readonly point: IntroPoint }> {
     const { random, clock } = this.parts;
     let kind: FailureKind = 'onion-intro-failed';
     for (let left = this.usable(service); left.length > 0; left = this.usable(service)) {
@@ -201,7 +208,7 @@ export class Meetings {
       const point = left[random.below(left.length)]!;
       const made = this.makeIntroduction(service, waiting, point);
       const result = made ? await this.tryIntroduce(point, made, signal) : 'refused';
-      if (made && result === 'acknowledged') return made;
+      if (made && result === 'acknowledged') return { made, point };
       kind = result === 'timeout' ? 'onion-intro-timeout' : 'onion-intro-failed';
       this.failures.note(point, clock.monotonic());
       if (waiting.circuit.closed) throw failed('onion-rendezvous-failed', 'the rendezvous circuit closed');
@@ -272,21 +279,26 @@ export class Meetings {
 
   // Rendezvous
 
-  private async join(
-    { circuit, arrival }: Waiting,
-    introduction: Introduction,
-    { content }: KnownService,
-  ): Promise<HsCircuit> {
-    const { clock, param } = this.parts;
+  /** RENDEZVOUS2, when the service comes in time. */
+  private async arrived({ arrival }: Waiting): Promise<Uint8Array> {
     const late = new Promise<never>((_resolve, reject) => {
-      const timer = clock.setTimer(RENDEZVOUS_TIMEOUT, () =>
+      const timer = this.parts.clock.setTimer(RENDEZVOUS_TIMEOUT, () =>
         reject(failed('onion-rendezvous-failed', 'the onion service did not come to the rendezvous point')),
       );
       const cancel = () => timer.cancel();
       arrival.then(cancel, cancel);
     });
     late.catch(() => {});
-    const reply = await Promise.race([arrival, late]);
+    return Promise.race([arrival, late]);
+  }
+
+  private join(
+    circuit: HsCircuit,
+    introduction: Introduction,
+    reply: Uint8Array,
+    { content }: KnownService,
+  ): HsCircuit {
+    const { clock, param } = this.parts;
     const control = content.flowControl !== undefined && controlsCongestion(param);
     const keys = introduction.finish(reply);
     circuit.origin.addVirtualHop(
