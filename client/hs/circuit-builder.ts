@@ -99,6 +99,8 @@ export type EndChoice = HsTarget | ((network: Network, guard: Relay) => HsTarget
 interface ChosenPath {
   readonly hops: [HopTarget, ...HopTarget[]];
   readonly target: HsTarget;
+  /** The second hop. */
+  readonly vanguard: string;
   readonly ticket: GuardTicket | undefined;
 }
 
@@ -127,6 +129,7 @@ export class HsCircuitBuilder {
       if (path.ticket) await this.guardIsGood(path.ticket, origin);
       return new HsCircuit(origin, purpose, path.target, hooks);
     } catch (cause) {
+      if (hops === 1 && !signal?.aborted) this.vanguards.failed(path.vanguard, clock.now());
       if (path.ticket && hops === 0 && !signal?.aborted) guards.failed(path.ticket, clock.now());
       else if (path.ticket) guards.release(path.ticket);
       if (cause instanceof HsCircuitError) throw cause;
@@ -160,6 +163,7 @@ export class HsCircuitBuilder {
     return {
       hops: [hopOf(guard, options.ClientUseIPv6), ...middle.map((relay) => hopOf(relay)), target.hop],
       target,
+      vanguard: middle[0]!.id,
       ticket,
     };
   }

@@ -15,6 +15,8 @@ import type { HiddenServicePortOption } from '../../shared/torrc/options.js';
 
 /** Milliseconds a local server may take to accept a connection. */
 const DIAL_TIMEOUT = 30_000;
+/** Milliseconds between the END that refuses a stream and the end of its circuit. */
+const CLOSE_DELAY = 1000;
 const NOTHING = new Uint8Array(0);
 
 /** What a service does with streams. */
@@ -45,6 +47,8 @@ export interface ServiceStreamsParts {
 export class ServiceStreams {
   private readonly parts: ServiceStreamsParts;
   private open = 0;
+  /** The circuit is about to be closed. */
+  private closing = false;
 
   constructor(parts: ServiceStreamsParts) {
     this.parts = parts;
@@ -53,6 +57,8 @@ export class ServiceStreams {
   /** Takes a stream the client asks for. */
   take(stream: IncomingStream): void {
     const { rules, log } = this.parts;
+    // It ends with the circuit, and its client tries another one.
+    if (this.closing) return;
     const port = stream.command === RelayCommand.BEGIN ? portOf(stream.request) : undefined;
     if (port === undefined) {
       stream.abort(EndReason.TORPROTOCOL);
@@ -86,7 +92,10 @@ export class ServiceStreams {
 
   private refuse(stream: IncomingStream, reason: number, closeCircuit: boolean): void {
     stream.abort(reason);
-    if (closeCircuit) this.parts.closeCircuit();
+    if (!closeCircuit || this.closing) return;
+    this.closing = true;
+    // The END is to reach the client first: a circuit's end drops what is queued on it.
+    this.parts.clock.setTimer(CLOSE_DELAY, () => this.parts.closeCircuit());
   }
 
   private async dial({ target }: HiddenServicePortOption): Promise<Conn> {

@@ -9,6 +9,8 @@ import type { Network, Relay } from '../network.js';
 import { mayUse, type PathRules } from '../path.js';
 
 const DAY_SECONDS = 86_400;
+/** A vanguard that could not be reached is passed over for so long, where another of the set can be had, milliseconds. */
+const FAILED_FOR = 60_000;
 
 interface Vanguard {
   readonly id: string;
@@ -21,6 +23,8 @@ export class Vanguards {
   private readonly random: Random;
   private readonly rules: PathRules;
   private vanguards: Vanguard[] = [];
+  /** Until when (wall clock). */
+  private readonly failing = new Map<string, number>();
 
   constructor(random: Random, rules: PathRules) {
     this.random = random;
@@ -32,8 +36,17 @@ export class Vanguards {
     this.maintain(network, now);
     const fit = this.vanguards
       .map(({ id }) => network.get(id))
-      .filter((relay) => relay !== undefined && !excluded.has(relay.id));
-    return fit[this.random.below(fit.length)];
+      .filter((relay): relay is Relay => relay !== undefined && !excluded.has(relay.id));
+    // The set stays as it is: who can make relays fail must not move us to others.
+    const working = fit.filter(({ id }) => (this.failing.get(id) ?? 0) <= now);
+    const choice = working.length > 0 ? working : fit;
+    return choice[this.random.below(choice.length)];
+  }
+
+  /** A circuit did not come past our guard: its vanguard may be down. */
+  failed(id: string, now: number): void {
+    for (const [known, until] of this.failing) if (until <= now) this.failing.delete(known);
+    this.failing.set(id, now + FAILED_FOR);
   }
 
   /** Drops those whose time is over or that are gone, and fills up. */
