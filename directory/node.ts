@@ -73,6 +73,8 @@ export interface AuthorityNode {
   readonly v3ident: RelayId;
   readonly cache: DirCache;
   status(): AuthorityStatus;
+  /** Takes over what its relay can change while running; the names of all options it takes over. */
+  reload(options: Options): readonly string[];
   stop(graceful: boolean): Promise<void>;
 }
 
@@ -342,7 +344,13 @@ class Authority implements AuthorityNode {
     };
   }
 
+  reload(options: Options): readonly string[] {
+    return this.relay.reload(options);
+  }
+
   stop(graceful: boolean): Promise<void> {
+    // A second signal ends the wait of the first.
+    if (!graceful && this.stopping) void this.relay.stop(false);
     this.stopping ??= this.shutDown(graceful);
     return this.stopping;
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,6 +48,8 @@ export interface Member {
   readonly exit?: boolean;
   /** The authorities vote Guard for it, whatever it earned. */
   readonly guard?: boolean;
+  /** Whether it counts what it does, for `metric`. */
+  readonly metrics?: boolean;
   /** torrc lines of its own. */
   readonly lines?: readonly string[];
 }
@@ -207,6 +209,9 @@ export class MixedNetwork {
       this.spec.earned ? usual.replace(/^TestingDirAuthVote.*\n/gm, '') : usual,
       ...(this.spec.everywhere ?? []),
       ...(member.role === 'authority' ? (this.spec.authorityLines ?? []) : []),
+      ...(member.metrics
+        ? [`MetricsPort ${this.metricsAt(node)}`, 'MetricsPortPolicy accept 127.0.0.0/8']
+        : []),
       ...(member.lines ?? []),
     ].join('\n');
     if (member.kind === 'tor') {
@@ -224,10 +229,28 @@ export class MixedNetwork {
       output: join(home, 'output.log'),
       heard: () => {},
       ended: (end) => {
+        if (this.cepas.get(node.name) !== child) return;
         this.ended ??= `${node.name} ended (${end.signal ?? end.code}): ${child.lastWords()}`;
       },
     });
     this.cepas.set(node.name, child);
+  }
+
+  /** Ends a node and starts it again as the other software, with its data directory. */
+  async swap(name: string, kind: Kind): Promise<void> {
+    const node = this.node(name);
+    const at = this.plan.nodes.indexOf(node);
+    const cepa = this.cepas.get(name);
+    this.cepas.delete(name);
+    await cepa?.stop();
+    await this.tors.get(name)?.stop();
+    this.tors.delete(name);
+    this.startMember({ ...this.spec.members[at]!, kind }, node);
+  }
+
+  /** A file in a node's data directory. */
+  file(name: string, path: string): string {
+    return readFileSync(join(nodeDirectory(this.directory, this.node(name)), path), 'latin1');
   }
 
   /** The process id of a node. */
@@ -253,6 +276,18 @@ export class MixedNetwork {
   proxy(name: string): NetAddress {
     const { address, orPort } = this.node(name);
     return { host: address, port: orPort };
+  }
+
+  /** The site's port, which nobody else has at an address of its own. */
+  private metricsAt = ({ address }: NodePlan): string => `${address}:${this.plan.demo.port}`;
+
+  /** The sum of a node's counters whose name and labels match. Needs `metrics`. */
+  async metric(name: string, pattern: RegExp): Promise<number> {
+    const answer = await fetch(`http://${this.metricsAt(this.node(name))}/metrics`);
+    const lines = (await answer.text())
+      .split('\n')
+      .filter((line) => !line.startsWith('#') && pattern.test(line));
+    return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   }
 
   /** What a directory answers on its DirPort; undefined unless the status is 200. */

@@ -7,6 +7,7 @@
 import type { Env } from '../../shared/runtime/env.js';
 import type { Options } from '../../shared/torrc/options.js';
 import type { Role } from '../../shared/torrc/table-types.js';
+import { registerClientMetrics } from './client-metrics.js';
 import { authorityMissing, clientMissing, type Missing, relayMissing } from './readiness.js';
 
 /** A node that runs. */
@@ -41,6 +42,7 @@ export async function startRole(role: Role, options: Options, env: Env): Promise
     case 'client': {
       const { startClient } = await import('../../client/node.js');
       const client = await startClient(options, env);
+      if (env.metrics) registerClientMetrics(env.metrics, () => client.status());
       return { stop: () => client.stop(), missing: () => clientMissing(client.status()) };
     }
   }
