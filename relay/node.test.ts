@@ -185,3 +185,15 @@ test('stops at once, or when its circuits have ended', async (t) => {
   await world.until(relays[1]!.node.stop(false));
   t.is(relays[1]!.node.status().circuits.circuits, 0);
 });
+
+test('a port that is taken is named in the error', async (t) => {
+  const world = new SimWorld('taken', START);
+  const host = world.host('127.77.0.1');
+  await host.transport.listenTcp({ host: host.address, port: 9001 }, () => {});
+  const options = optionsOf('Nickname taken', 'Address 127.77.0.1', 'ORPort 127.77.0.1:9001');
+  const env = { ...host, log: memoryLog(), store: memoryStore() };
+  await t.throwsAsync(world.until(startRelay(options, env)), {
+    code: 'relay/listen',
+    message: /cannot open port 127\.77\.0\.1:9001/,
+  });
+});

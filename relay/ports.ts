@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CepaError } from '../shared/bytes/errors.js';
 import type { Listener, NetAddress } from '../shared/runtime/types.js';
 import type { Options, PortOption } from '../shared/torrc/options.js';
 import { familyOf, isLoopback, isUnspecified } from './addresses.js';
@@ -42,12 +43,19 @@ export interface OpenPort {
   readonly port: number;
 }
 
-/** Opens one port. */
+/** Opens one port. Rejects with a CepaError that names it. */
 export async function openPort(
   plan: PortPlan,
   listen: (at: NetAddress) => Promise<Listener>,
 ): Promise<OpenPort> {
-  const listener = plan.listen && (await listen(plan.listen));
+  const at = plan.listen;
+  const listener =
+    at &&
+    (await listen(at).catch((cause: Error) => {
+      throw new CepaError('relay/listen', `cannot open port ${at.host}:${at.port}: ${cause.message}`, {
+        cause,
+      });
+    }));
   return { listener, plan, port: listener?.local.port ?? plan.advertise ?? 0 };
 }
 

@@ -188,3 +188,7 @@ test('a network that cannot be is refused with status 125', async (t) => {
     [],
   );
 });
+
+test('a proxy address that is none is refused before anything starts', async (t) => {
+  await t.throwsAsync(launchTestnet(fakes({ socks: 'foo' })), { message: /--socks "foo" is not host:port/ });
+});

@@ -154,7 +154,11 @@ async function keptPlan(kept: Kept, size: NetworkSize, directory: string): Promi
 }
 
 async function chooseSocks(asked: string | undefined): Promise<string> {
-  if (asked !== undefined) return asked;
+  if (asked !== undefined) {
+    if (!/^(\[[0-9a-f:.]+\]|[^\s:]+):(\d{1,5}|auto)$/i.test(asked))
+      throw new LaunchError(`--socks "${asked}" is not host:port`);
+    return asked;
+  }
   return (await isFree('127.0.0.1', DEFAULT_SOCKS_PORT))
     ? `127.0.0.1:${DEFAULT_SOCKS_PORT}`
     : '127.0.0.1:auto';
