@@ -37,52 +37,6 @@ test.serial('a service stays reachable when introduction points and half of its 
   await net.stop();
 });
 
-test.serial('a rendezvous that never answers times out, and the service keeps serving others', async (t) => {
-  const net = await OnionNetwork.start('silent', START, SIZE);
-  const { site, address } = await net.service('service');
-  t.true(await net.published(site, 6));
-  const client = await net.client('client');
-  t.is(await net.echo(client, address, 'first'), 'first');
-
-  // The service hears introductions but reaches nobody: its machine is cut off from everything new.
-  const relays = [...net.network.relays, ...net.network.authorities];
-  for (const relay of relays) net.world.cut(site.host.address, relay.address);
-  const error = await t.throwsAsync(net.world.until(client.node.connect(address, 80, 'apart')));
-  t.regex(String((error as { code?: string }).code), /^client\/(onion-|timeout)/);
-  for (const relay of relays) net.world.mend(site.host.address, relay.address);
-  await net.world.advance(120 * SECOND);
-  t.true(await net.published(site, 6), site.log.text());
-  const other = await net.client('other');
-  t.is(await net.echo(other, address, 'back'), 'back', other.log.text());
-  await net.stop();
-});
-
-test.serial(
-  'periods and shared random values change under a service; clients with wrong clocks find it',
-  async (t) => {
-    const net = await OnionNetwork.start('periods', START, SIZE);
-    const { site, address } = await net.service('service');
-    t.true(await net.published(site, 6));
-    const clients = [
-      await net.client('true'),
-      await net.client('slow', [], new Map(), -20 * SECOND),
-      await net.client('fast', [], new Map(), 20 * SECOND),
-    ];
-    const seen = new Set<number>();
-    // Periods and runs of 8 minutes: four of each.
-    for (let round = 0; round < 16; round++) {
-      await net.world.advance(120 * SECOND);
-      for (const { period } of site.node.status().onionServices[0]!.descriptors) seen.add(period);
-      for (const client of clients) {
-        const token = `round ${round}`;
-        t.is(await net.echo(client, address, token, token), token, `${client.name}: ${client.log.text()}`);
-      }
-    }
-    t.true(seen.size >= 4, [...seen].join());
-    await net.stop();
-  },
-);
-
 test.serial('keys and address live in the service’s directory through a restart', async (t) => {
   const net = await OnionNetwork.start('restart', START, SIZE);
   const directory = memoryStore();

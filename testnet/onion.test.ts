@@ -7,7 +7,6 @@ import { type MemoryStore, memoryStore } from '../shared/store/memory.js';
 import { exchange, OnionNetwork } from './testing/sim-onion.js';
 
 const START = Date.UTC(2026, 2, 1, 0, 10, 3);
-const SECOND = 1000;
 const SIZE = { authorities: 3, relays: 9 };
 
 test.serial('a client reaches a service, both ways, several streams over one circuit', async (t) => {
