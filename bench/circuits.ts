@@ -39,7 +39,7 @@ export async function torBuilder(network: MixedNetwork, client: string): Promise
     if (known) known();
     else early.add(id);
   });
-  return {
+  const builder: Builder = {
     async build() {
       const [answer = ''] = await control.command(`EXTENDCIRCUIT 0 ${path} purpose=controller`);
       const id = /^EXTENDED (\d+)/.exec(answer)![1]!;
@@ -49,6 +49,9 @@ export async function torBuilder(network: MixedNetwork, client: string): Promise
     },
     close: stop,
   };
+  // Its consensus may be older than the authority's, without one of the three.
+  await until(() => builder.build());
+  return builder;
 }
 
 async function hopsOf(network: MixedNetwork): Promise<HopAddress[]> {
