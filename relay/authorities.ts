@@ -8,8 +8,12 @@ import type { DirRequest, DirResponse } from '../shared/dir/types.js';
 import type { RelayId } from '../shared/netdoc/types.js';
 import { locate } from '../shared/runtime/locate.js';
 import type { Clock, NetAddress, Random, Resolver, Transport } from '../shared/runtime/types.js';
-import type { DirAuthorityOption } from '../shared/torrc/options.js';
+import type { DirAuthorityOption, Options } from '../shared/torrc/options.js';
 import { familyOf } from './addresses.js';
+
+/** Milliseconds for one exchange with an authority. */
+export const exchangeTimeout = (options: Pick<Options, 'TestingTorNetwork'>): number =>
+  options.TestingTorNetwork ? 10_000 : 60_000;
 
 /** What asking needs. */
 export interface AuthoritiesEnv {

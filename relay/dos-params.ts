@@ -17,7 +17,9 @@ type Numeric = Extract<
   keyof Options,
   `DoS${string}${'Rate' | 'Burst' | 'Type' | 'Count' | 'Connections' | 'Period'}`
 >;
-type Switch = Extract<keyof Options, `DoS${string}${'Enabled' | 'Rendezvous'}`>;
+type Switch = Extract<keyof Options, `DoS${string}Enabled`>;
+
+const SINGLE_HOP = 'DoSRefuseSingleHopClientRendezvous';
 
 /** Reads the parameters as they are now. */
 export class DosParams {
@@ -80,8 +82,9 @@ export class DosParams {
     };
   }
 
-  /** Whether clients may not use this relay as rendezvous point without a path. */
-  get refuseSingleHopRendezvous(): boolean {
-    return this.on('DoSRefuseSingleHopClientRendezvous');
-  }
+  /** The consensus' parameters, with the torrc's DoSRefuseSingleHopClientRendezvous above its own. */
+  readonly param: ConsensusParam = (name, fallback, min, max) => {
+    const own = name === SINGLE_HOP ? this.options[SINGLE_HOP] : 'auto';
+    return own === 'auto' ? this.consensus(name, fallback, min, max) : Number(own);
+  };
 }

@@ -8,8 +8,10 @@ import { bytesOf, toBase64Bare } from '../shared/bytes/text.js';
 import { type Ed25519Signer, generateEd25519 } from '../shared/crypto/ed25519.js';
 import { decodeEd25519Secret, encodeEd25519Secret, KeyFileError, KeyTag } from '../shared/crypto/keyfiles.js';
 import type { Log } from '../shared/log/types.js';
+import type { Env } from '../shared/runtime/env.js';
 import type { Random } from '../shared/runtime/types.js';
 import type { Store } from '../shared/store/types.js';
+import type { Options } from '../shared/torrc/options.js';
 
 const SECRET = '.secret_family_key';
 const PUBLIC = '.public_family_id';
@@ -43,6 +45,18 @@ export async function loadFamilyKeys(
     log.warn(`FamilyId ${id}: there is no key of that family among *${SECRET}. The relay does not claim it.`);
   if (all && keys.length === 0) log.warn(`FamilyId * was given, but there is no *${SECRET}.`);
   return keys;
+}
+
+/** The keys that the options name, from FamilyKeyDirectory or from `keys/`. */
+export function ownFamilyKeys(
+  options: Options,
+  env: Pick<Env, 'store' | 'storeAt' | 'log'>,
+): Promise<Ed25519Signer[]> {
+  const elsewhere = options.FamilyKeyDirectory;
+  const apart = elsewhere === undefined ? undefined : env.storeAt?.(elsewhere);
+  return apart
+    ? loadFamilyKeys(apart, '', options.FamilyId, env.log)
+    : loadFamilyKeys(env.store, 'keys', options.FamilyId, env.log);
 }
 
 /** Makes a family key `NAME`; its id as FamilyId takes it. Rejects with KeyFileError when there is one already. */

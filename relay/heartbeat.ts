@@ -3,7 +3,9 @@
  *
  * @module
  */
-import type { RelayStatus } from './node.js';
+import type { Log } from '../shared/log/types.js';
+import type { Clock, Timer } from '../shared/runtime/types.js';
+import type { RelayStatus } from './relay-node.js';
 
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'] as const;
 
@@ -45,4 +47,40 @@ ${defences.marked + defences.markedForQueues} marked addresses, \
 ${circuits.fullQueues.onward + circuits.fullQueues.back} circuits killed with too many cells, \
 ${status.memory.circuitsKilled} for want of memory.`,
   ];
+}
+
+/** What the heartbeat needs. */
+export interface HeartbeatEnv {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Milliseconds between two; 0 for none. */
+  period(): number;
+  status(): RelayStatus;
+  links(): number;
+  flags(): Iterable<string> | undefined;
+}
+
+/** Writes the lines again and again. */
+export class Heartbeat {
+  private readonly env: HeartbeatEnv;
+  private timer: Timer | undefined;
+
+  constructor(env: HeartbeatEnv) {
+    this.env = env;
+  }
+
+  /** From now on; also when the period has changed. */
+  start(): void {
+    this.stop();
+    const { clock, log, period, status, links, flags } = this.env;
+    if (period() === 0) return;
+    this.timer = clock.setTimer(period(), () => {
+      for (const line of heartbeatText(status(), links(), flags())) log.notice(line);
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.timer?.cancel();
+  }
 }

@@ -1,11 +1,15 @@
 /**
- * How a relay's links follow the consensus (param-spec): queue bound and padding.
+ * How a relay's links follow the consensus (param-spec) and its options: queue bound, padding, whom to extend to.
  *
  * @module
  */
 import type { LinkLimits } from '../shared/link/manager.js';
 import type { PaddingConfig } from '../shared/link/padding.js';
 import type { ConsensusParam } from '../shared/onion/flow.js';
+import type { Options } from '../shared/torrc/options.js';
+import type { ExtendRules } from './extend.js';
+import type { Network } from './network.js';
+import type { SelfAddress } from './self.js';
 
 /** Longest padding time a consensus may ask for, milliseconds. */
 const MAX_PADDING_TIME = 60_000;
@@ -29,4 +33,15 @@ export const linkPadding = (param: ConsensusParam): PaddingConfig => ({
       padRelays: param('nf_pad_relays', 0, 0, 1) === 1,
     };
   },
+});
+
+/** Whom circuits may be extended to. */
+export const extendRulesOf = (options: Options, address: SelfAddress, network: Network): ExtendRules => ({
+  get allowPrivate() {
+    return options.ExtendAllowPrivateAddresses;
+  },
+  get ipv6() {
+    return address.orAddress(6) !== undefined;
+  },
+  ed25519Of: (id) => network.ed25519Of(id),
 });

@@ -25,8 +25,11 @@ const LEAST_STEP = 64 * 1024;
 const LEAST_DEFAULT = 256 * MEGABYTE;
 const MOST_DEFAULT = 8 * GIGABYTE;
 
+/** Memory to reckon with where nobody says how much there is. */
+const UNKNOWN_MEMORY = 2 * GIGABYTE;
+
 /** MaxMemInQueues where none is given, by the memory of the machine: three quarters, two fifths of a large one. */
-export function defaultCeiling(memory: number): number {
+export function defaultCeiling(memory: number = UNKNOWN_MEMORY): number {
   const share = memory >= 8 * GIGABYTE ? (memory / 5) * 2 : (memory / 4) * 3;
   return Math.floor(Math.min(MOST_DEFAULT, Math.max(LEAST_DEFAULT, share)));
 }

@@ -15,7 +15,7 @@ import type { RouterStatus } from '../shared/netdoc/types.js';
 import { familyOf } from './addresses.js';
 import type { BandwidthLimiter } from './bandwidth-limit.js';
 import type { ExitStats } from './exit-stats.js';
-import type { RelayStatus } from './node.js';
+import type { RelayStatus } from './relay-node.js';
 
 /** Flags that are always shown, held or not. */
 const FLAGS = ['Authority', 'Exit', 'Fast', 'Guard', 'HSDir', 'Running', 'Stable', 'Sybil', 'V2Dir', 'Valid'];

@@ -17,98 +17,48 @@ import type { Env } from '../shared/runtime/env.js';
 import type { Timer } from '../shared/runtime/types.js';
 import type { Options } from '../shared/torrc/options.js';
 import type { AccountingState } from './accounting.js';
-import { Authorities } from './authorities.js';
+import { Authorities, exchangeTimeout } from './authorities.js';
 import { BandwidthHistory } from './bandwidth.js';
 import { BandwidthLimiter, limitsOf } from './bandwidth-limit.js';
 import { loadBandwidth, saveBandwidth } from './bandwidth-state.js';
 import { buildOwnDocuments } from './descriptor.js';
 import { DirManager, PUBLIC_DIR_TIMES, TESTING_DIR_TIMES } from './dir-manager.js';
 import { cacheDirServer } from './dir-server.js';
-import { type DosCounts, DosDefences } from './dos.js';
+import { DosDefences } from './dos.js';
 import { DosParams } from './dos-params.js';
+import { Drain } from './drain.js';
 import { Exit } from './exit.js';
 import { exitRulesOf } from './exit-rules.js';
 import { ExitStats } from './exit-stats.js';
-import { loadFamilyKeys } from './family-keys.js';
+import { ownFamilyKeys } from './family-keys.js';
 import { writeFingerprints } from './fingerprint-files.js';
-import { heartbeatText } from './heartbeat.js';
+import { Heartbeat } from './heartbeat.js';
 import { Hibernation } from './hibernation.js';
 import { HsDirStore } from './hs-dir.js';
 import { LimitedTransport } from './limited-transport.js';
-import { linkLimits, linkPadding } from './link-config.js';
-import { defaultCeiling, MemoryCeiling, type MemoryCounts } from './memory.js';
+import { extendRulesOf, linkLimits, linkPadding } from './link-config.js';
+import { defaultCeiling, MemoryCeiling } from './memory.js';
 import { MeteredTransport } from './metered-transport.js';
 import { registerRelayMetrics } from './metrics.js';
 import { Network } from './network.js';
 import { PortSet } from './port-set.js';
 import { linkSource } from './ports.js';
 import { type OwnDocuments, PUBLIC_TIMES, Publisher, TESTING_TIMES } from './publish.js';
+import type { RelayExtras, RelayNode, RelayStatus } from './relay-node.js';
 import { RELOADABLE, takeOver } from './reload.js';
 import { SelfAddress } from './self.js';
-import { SelfTest } from './self-test.js';
+import { assumedReachable, SelfTest } from './self-test.js';
 import { serveStream } from './streams.js';
-import { CircuitSwitch, type SwitchStatus } from './switch.js';
+import { CircuitSwitch } from './switch.js';
+
+export type { RelayExtras, RelayNode, RelayStatus } from './relay-node.js';
 
 const MINUTE = 60_000;
 /** Milliseconds between looks at keys that may be due for rotation, and between saves of the bandwidth history. */
 const HOUSEKEEPING = 10 * MINUTE;
-/** Milliseconds between looks at how many circuits are left while a relay goes down. */
-const DRAIN_CHECK = 500;
-/** Milliseconds for one exchange with an authority. */
-const DIR_TIMEOUT = MINUTE;
-const TESTING_DIR_TIMEOUT = 10_000;
 
 /** Bytes of onion-service descriptors a relay holds: some thousands of them. */
 const MAX_HSDIR_BYTES = 256 * 1024 * 1024;
-
-/** Memory to reckon with where nobody says how much there is. */
-const DEFAULT_MEMORY = 2 * 1024 ** 3;
-
-/** What an authority, which is a relay with more, brings along. */
-export interface RelayExtras {
-  /** Answers on the DirPort and on BEGIN_DIR in place of the relay's own server; the relay then fetches no documents. */
-  readonly dirServer?: DirServer;
-  readonly keys?: RelayKeys;
-  /** The documents to know the network by, in place of a cache of the relay's own. */
-  readonly cache?: DirCache;
-}
-
-/** How a relay is, for readiness, logs and metrics. */
-export interface RelayStatus {
-  readonly fingerprint: RelayId;
-  /** Seconds. */
-  readonly uptime: number;
-  readonly circuits: SwitchStatus;
-  readonly defences: DosCounts;
-  readonly memory: MemoryCounts;
-  readonly exitStreams: number;
-  /** Descriptors of onion services held; undefined when none are. */
-  readonly hsDescriptors: number | undefined;
-  /** Authorities that took the current descriptor. */
-  readonly publishedTo: number;
-  /** Whether the consensus held lists this relay as Running. */
-  readonly listed: boolean;
-  readonly consensusValidUntil: number | undefined;
-  /** Bytes since the start, and bytes a second as told in the descriptor. */
-  readonly bandwidth: { readonly read: number; readonly written: number; readonly observed: number };
-}
-
-/** A running relay. */
-export interface RelayNode {
-  readonly keys: RelayKeys;
-  readonly fingerprint: RelayId;
-  readonly channels: LinkManager;
-  readonly cache: DirCache;
-  /** The documents last made; undefined until an address is known. */
-  descriptor(): OwnDocuments | undefined;
-  /** Makes a new descriptor and uploads it. */
-  republish(): void;
-  /** Takes over what can change while running; the names of all options it takes over. */
-  reload(next: Options): readonly string[];
-  /** Stops: at once, or when circuits have ended, at most `ShutdownWaitLength` later. */
-  stop(graceful: boolean): Promise<void>;
-  status(): RelayStatus;
-}
 
 /** Starts a relay. Rejects when keys cannot be read or a port cannot be opened. */
 export async function startRelay(options: Options, env: Env, extras: RelayExtras = {}): Promise<RelayNode> {
@@ -142,7 +92,7 @@ class Relay implements RelayNode {
   private readonly authorities: Authorities;
   private readonly selfTest: SelfTest;
   private readonly publisher: Publisher;
-  private heartbeat: Timer | undefined;
+  private readonly heartbeat: Heartbeat;
   private readonly dirManager: DirManager | undefined;
   private readonly dirServer: DirServer | undefined;
   private readonly hsDir: HsDirStore | undefined;
@@ -150,7 +100,7 @@ class Relay implements RelayNode {
   private familyKeys: readonly Ed25519Signer[] = [];
   private timer: Timer | undefined;
   private stopping: Promise<void> | undefined;
-  private endDrain: (() => void) | undefined;
+  private readonly drain: Drain;
 
   constructor(options: Options, env: Env, keys: RelayKeys, extras: RelayExtras) {
     this.options = options;
@@ -199,9 +149,10 @@ class Relay implements RelayNode {
       dirServer: () => this.dirServer,
       hibernating: () => this.hibernating,
     };
+    const dos = new DosParams(options, this.network.param);
     this.defences = new DosDefences({
       ...env,
-      dos: new DosParams(options, this.network.param),
+      dos,
       isRelay: (host) => this.network.isRelayHost(host),
     });
     this.circuits = new CircuitSwitch({
@@ -209,9 +160,9 @@ class Relay implements RelayNode {
       keys,
       defences: this.defences,
       asked: (channel) => this.selfTest.asked(channel),
-      param: this.network.param,
+      param: dos.param,
       channels: { get: (target) => this.channels.get(target) },
-      extendRules: this.extendRules(),
+      extendRules: extendRulesOf(options, this.address, this.network),
       stream: (stream, from) => serveStream(stream, from, services),
       hibernating: () => this.hibernating,
     });
@@ -236,16 +187,24 @@ class Relay implements RelayNode {
     this.authorities = new Authorities(options.DirAuthority, {
       ...metered,
       localHost,
-      timeout: options.TestingTorNetwork ? TESTING_DIR_TIMEOUT : DIR_TIMEOUT,
+      timeout: exchangeTimeout(options),
       addressSeen: (host) => this.address.suggest(host),
     });
     this.selfTest = this.makeSelfTest(extras.dirServer !== undefined);
     this.publisher = this.makePublisher();
+    this.drain = new Drain(env.clock, () => this.circuits.count);
+    this.heartbeat = new Heartbeat({
+      ...env,
+      period: () => options.HeartbeatPeriod,
+      status: () => this.status(),
+      links: () => this.channels.count,
+      flags: () => this.ownStatus().router?.flags,
+    });
     this.dirManager = extras.dirServer ? undefined : this.makeDirManager();
   }
 
   private get memoryLimit(): number {
-    return this.options.MaxMemInQueues || defaultCeiling(this.env.memory ?? DEFAULT_MEMORY);
+    return this.options.MaxMemInQueues || defaultCeiling(this.env.memory);
   }
 
   private get memoryUsed(): number {
@@ -282,33 +241,16 @@ class Relay implements RelayNode {
     if (isAuthority && news.observedHost !== undefined) this.address.suggest(news.observedHost);
   }
 
-  private extendRules() {
-    const { options, network, address } = this;
-    return {
-      allowPrivate: options.ExtendAllowPrivateAddresses,
-      get ipv6() {
-        return address.orAddress(6) !== undefined;
-      },
-      ed25519Of: (id: RelayId) => network.ed25519Of(id),
-    };
-  }
-
   /** Authorities vouch for themselves. */
   private makeSelfTest(isAuthority: boolean): SelfTest {
     const { env, options, cache, keys, address } = this;
-    const assumed = (family: 4 | 6) => {
-      if (isAuthority || options.AssumeReachable) return true;
-      if (family === 4) return this.network.param('assume-reachable', 0, 0, 1) === 1;
-      const wanted = options.AssumeReachableIPv6;
-      return wanted === 'auto' ? this.network.param('assume-reachable-ipv6', 0, 0, 1) === 1 : wanted;
-    };
     return new SelfTest({
       ...env,
       cache,
       keys,
       channels: { get: (target) => this.channels.get(target) },
       address: (family) => address.orAddress(family),
-      assumed,
+      assumed: (family) => isAuthority || assumedReachable(family, options, this.network.param),
       allowPrivate: () => options.ExtendAllowPrivateAddresses,
       found: () => this.publisher.retry(),
     });
@@ -352,7 +294,7 @@ class Relay implements RelayNode {
       ed25519: toBase64Bare(keys.ed25519Id),
     });
     await writeFingerprints(env.store, options.Nickname, keys);
-    await this.readFamilyKeys();
+    this.familyKeys = await ownFamilyKeys(options, env);
     await loadBandwidth(this.history, env.store, env.log);
     await this.dirManager?.load();
     await this.address.configure(env.resolver);
@@ -366,15 +308,7 @@ class Relay implements RelayNode {
       this.selfTest.start();
     }
     this.keepHouse();
-    this.beat();
-  }
-
-  private async readFamilyKeys(): Promise<void> {
-    const { env, options } = this;
-    const elsewhere = options.FamilyKeyDirectory;
-    const apart = elsewhere === undefined ? undefined : env.storeAt?.(elsewhere);
-    const [store, directory] = apart ? [apart, ''] : [env.store, 'keys'];
-    this.familyKeys = await loadFamilyKeys(store, directory, options.FamilyId, env.log);
+    this.heartbeat.start();
   }
 
   private async open(): Promise<void> {
@@ -416,17 +350,6 @@ class Relay implements RelayNode {
     });
   }
 
-  private beat(): void {
-    const period = this.options.HeartbeatPeriod;
-    this.heartbeat?.cancel();
-    if (period === 0) return;
-    this.heartbeat = this.env.clock.setTimer(period, () => {
-      const flags = this.ownStatus().router?.flags;
-      for (const line of heartbeatText(this.status(), this.channels.count, flags)) this.env.log.notice(line);
-      this.beat();
-    });
-  }
-
   reload(next: Options): readonly string[] {
     const { names, described } = takeOver(this.options, next);
     this.limiter.adjust(limitsOf(this.options));
@@ -434,7 +357,7 @@ class Relay implements RelayNode {
       ['AccountingMax', 'AccountingStart', 'AccountingRule'].some((name) => names.has(name as keyof Options))
     )
       this.accounting.configure(this.options);
-    if (names.has('HeartbeatPeriod')) this.beat();
+    if (names.has('HeartbeatPeriod')) this.heartbeat.start();
     this.replace(names)
       .then(() => {
         if (described) this.publisher.changed('the configuration changed');
@@ -452,7 +375,7 @@ class Relay implements RelayNode {
       if (options.DisableNetwork || this.hibernating) this.ports.plan(options);
       else await this.ports.apply(options);
     }
-    if (names.has('FamilyId')) await this.readFamilyKeys();
+    if (names.has('FamilyId')) this.familyKeys = await ownFamilyKeys(options, env);
     if (names.has('Nickname')) await writeFingerprints(env.store, options.Nickname, this.keys);
     if (names.has('Address') || names.has('ORPort')) await this.address.configure(env.resolver);
   }
@@ -464,7 +387,7 @@ class Relay implements RelayNode {
   }
 
   stop(graceful: boolean): Promise<void> {
-    if (!graceful) this.endDrain?.();
+    if (!graceful) this.drain.end();
     this.stopping ??= this.shutDown(graceful);
     return this.stopping;
   }
@@ -472,30 +395,17 @@ class Relay implements RelayNode {
   private async shutDown(graceful: boolean): Promise<void> {
     const { env } = this;
     this.timer?.cancel();
-    this.heartbeat?.cancel();
+    this.heartbeat.stop();
     this.selfTest.stop();
     this.publisher.stop();
     this.dirManager?.stop();
     env.report?.({ type: 'stopping', reason: graceful ? 'asked to finish' : 'asked to stop' });
     await this.ports.close();
-    if (graceful) await this.drained();
+    if (graceful) await this.drain.done(this.options.ShutdownWaitLength);
     this.circuits.closeAll(DestroyReason.HIBERNATING);
     await this.close();
     await this.accounting.stop();
     await saveBandwidth(this.history, env.store);
-  }
-
-  private drained(): Promise<void> {
-    const { clock } = this.env;
-    const deadline = clock.monotonic() + this.options.ShutdownWaitLength;
-    return new Promise((resolve) => {
-      this.endDrain = resolve;
-      const look = () => {
-        if (this.circuits.status().circuits === 0 || clock.monotonic() >= deadline) resolve();
-        else clock.setTimer(DRAIN_CHECK, look);
-      };
-      look();
-    });
   }
 
   private async close(): Promise<void> {

@@ -14,7 +14,9 @@ import type { Channel, ChannelManager } from '../shared/link/types.js';
 import type { Log } from '../shared/log/types.js';
 import { parseProtocols } from '../shared/netdoc/protover.js';
 import type { RouterStatus } from '../shared/netdoc/types.js';
+import type { ConsensusParam } from '../shared/onion/flow.js';
 import type { Clock, NetAddress, Random, Timer } from '../shared/runtime/types.js';
+import type { Options } from '../shared/torrc/options.js';
 import { familyOf, isPrivate } from './addresses.js';
 
 type Family = 4 | 6;
@@ -27,6 +29,14 @@ const COMPLAIN_EVERY = 20 * 60_000;
 const TIMEOUT = 60_000;
 /** Pairs of relays that are looked for before a test is put off. */
 const TRIES = 20;
+
+/** Whether an address is taken to be reachable without a test (C tor: router_orport_seems_reachable). */
+export function assumedReachable(family: Family, options: Options, param: ConsensusParam): boolean {
+  if (options.AssumeReachable) return true;
+  if (family === 4) return param('assume-reachable', 0, 0, 1) === 1;
+  const wanted = options.AssumeReachableIPv6;
+  return wanted === 'auto' ? param('assume-reachable-ipv6', 0, 0, 1) === 1 : wanted;
+}
 
 /** What testing needs. */
 export interface SelfTestEnv {

@@ -190,6 +190,11 @@ export class CircuitSwitch implements ChannelHandler {
     for (const circuit of [...this.circuits]) circuit.close(reason);
   }
 
+  /** How many there are. */
+  get count(): number {
+    return this.circuits.size;
+  }
+
   /** All of them, for whoever has to free memory. */
   get all(): Iterable<RelayCircuit> {
     return this.circuits;
