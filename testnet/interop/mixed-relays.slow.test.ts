@@ -32,7 +32,7 @@ const tryAll = (authorities: Kind, params: string) =>
               [
                 { name: `${kind}guard`, kind, role: 'relay', guard: true },
                 { name: `${kind}middle`, kind, role: 'relay' },
-                { name: `${kind}exit`, kind, role: 'relay', exit: true },
+                { name: `${kind}exit`, kind, role: 'relay', exit: true, metrics: true },
               ] as const,
           ),
           { name: 'torclient', kind: 'tor', role: 'client' },
@@ -52,10 +52,17 @@ const tryAll = (authorities: Kind, params: string) =>
         const relays = consensus.routers.map(({ id }) => id);
         await untilKnown(control, relays);
         const speeds: string[] = [];
+        // Every ntor-v3 handshake here is one that asks for congestion control.
+        const controlled = (exit: Kind) =>
+          exit === 'tor'
+            ? network.metric('torexit', /congestion_control_total.*circs_created/)
+            : network.metric('cepaexit', /circuits_created_total.*ntor_v3/);
+        const controls = params === 'cc_alg=2';
 
         for (const [guard, middle, exit] of ORDERS) {
           const names = [`${guard}guard`, `${middle}middle`, `${exit}exit`];
           const order = `${guard} > ${middle} > ${exit}`;
+          const before = await controlled(exit);
           const circuit = await buildCircuit(control, names.map(fingerprint));
           const attached = attachNext(control, circuit.id);
           const got = await download({
@@ -71,6 +78,8 @@ const tryAll = (authorities: Kind, params: string) =>
           t.is(network.visitors.at(-1), from);
           speeds.push(`tor client, ${order}: ${(SIZE / 1e6 / got.seconds).toFixed(1)} MB/s`);
 
+          const between = await controlled(exit);
+          t.is(between > before, controls, `tor client, ${order}`);
           const client = await network.client([
             `EntryNodes ${names[0]}`,
             `MiddleNodes ${names[1]}`,
@@ -87,6 +96,7 @@ const tryAll = (authorities: Kind, params: string) =>
           );
           t.is(await resolveName(client.proxy, demo.host), demo.address);
           await client.stop();
+          t.is((await controlled(exit)) > between, controls, `Cepa client, ${order}`);
           speeds.push(`Cepa client, ${order}: ${(SIZE / 1e6 / own.seconds).toFixed(1)} MB/s`);
         }
         t.log(speeds.join('\n'));

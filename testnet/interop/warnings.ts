@@ -11,6 +11,9 @@ const CLIENT: readonly RegExp[] = [
   /^TestingTorNetwork is set\. /,
   /^Your log may contain sensitive information/,
   /^You are running Tor as root\. /,
+  // Before the first consensus, and while it does not have everybody.
+  /^Received http status code 404 .* while fetching consensus directory\.$/,
+  /^No available nodes when trying to choose node\. Failing\.$/,
 ];
 
 /** Warnings of authorities and relays besides. */
@@ -21,10 +24,7 @@ const RELAY: readonly RegExp[] = [
   /^Could not open ".*sr-state": No such file or directory$/,
   /^SR: Unable to read SR state file /,
   /^Your ContactInfo config option is not set\. /,
-  // Before the first consensus, and while not everybody is up.
-  /^Received http status code 404 \("(?:Not found|Consensus is missing)"\) from server /,
-  /^Received http status code 404 .* while fetching consensus directory\.$/,
-  /^No available nodes when trying to choose node\. Failing\.$/,
+  // Also of those who look for nodes for circuits of their own.
   /^Failed to choose an exit server$/,
   /^Failed to find node for hop /,
   /^Could not find a node that matches the configured _HSLayer2Nodes set$/,
