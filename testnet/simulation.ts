@@ -18,7 +18,13 @@ import { memoryStore } from '../shared/store/memory.js';
 import { loadOptions } from '../shared/torrc/parse.js';
 
 /** Public intervals in a network of private addresses. */
-const TORRC = ['DirAllowPrivateAddresses 1', 'ExtendAllowPrivateAddresses 1', 'ExitPolicyRejectPrivate 0'];
+const TORRC = [
+  'DirAllowPrivateAddresses 1',
+  'ExtendAllowPrivateAddresses 1',
+  'ExitPolicyRejectPrivate 0',
+  // Before the first consensus there is nobody to test a port through.
+  'AssumeReachable 1',
+];
 
 const SITE_ADDRESS = '127.250.0.1';
 const SITE_PORT = 80;

@@ -36,8 +36,12 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 export const SERVICES = ['open', 'closed', 'secret'] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
-/** C tor runs out of relays that its path has not yet, where there are six. */
-const TOO_SMALL = /^No available nodes when trying to choose node/;
+/** C tor runs out of relays that its path or its vanguards have not yet, where there are six, and gives up a try over it. */
+const TOO_SMALL: readonly RegExp[] = [
+  /^No available nodes when trying to choose node/,
+  /^Could not find a node that matches the configured _HSLayer2Nodes set$/,
+  /^Giving up on launching a rendezvous circuit/,
+];
 
 /** How a member is started in a test of onion services. */
 export interface OnionSpec {
@@ -158,7 +162,7 @@ export class OnionTest {
     const { warnings, log } = this.network.tor(name);
     const started = log.indexOf('Bootstrapped 100%');
     return unusualWarnings(warnings).filter(
-      (warning) => !TOO_SMALL.test(warning) && log.lastIndexOf(warning) > started,
+      (warning) => !TOO_SMALL.some((each) => each.test(warning)) && log.lastIndexOf(warning) > started,
     );
   }
 
