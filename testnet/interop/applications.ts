@@ -152,3 +152,20 @@ export async function resolveName(proxy: NetAddress, name: string, user = 'resol
   socket.destroy();
   return address;
 }
+
+/**
+ * Waits until a page comes. In a network that has just begun, exits refuse what comes from relays that are not in the
+ * consensus they have themselves (refuseunknownexits), and clients avoid an exit that refused until the next consensus.
+ */
+export async function untilServed(request: DownloadRequest, timeout = 90_000): Promise<void> {
+  const until = performance.now() + timeout;
+  for (;;) {
+    try {
+      await download(request);
+      return;
+    } catch (error) {
+      if (performance.now() > until) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+}

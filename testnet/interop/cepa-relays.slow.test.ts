@@ -1,6 +1,6 @@
 import { MixedNetwork } from './mixed-network.js';
 import { interopTest } from './programs.js';
-import { torAuthorityWarnings } from './warnings.js';
+import { complaints } from './warnings.js';
 
 const FLAGS = ['Fast', 'HSDir', 'Running', 'Stable', 'V2Dir', 'Valid'];
 
@@ -43,7 +43,7 @@ interopTest(
       for (const [name, found] of flags) t.log(name, [...found].sort().join(' '));
       t.false(flags.get('cepa1')!.has('Exit'));
       t.is(consensus.signatures.length, 3);
-      for (const tor of network.tors.values()) t.deepEqual(torAuthorityWarnings(tor.warnings), []);
+      for (const tor of network.tors.values()) t.deepEqual(complaints(tor.warnings), []);
     } finally {
       await network.stop();
     }

@@ -3,7 +3,7 @@ import { download } from './applications.js';
 import { torVersion } from './find-program.js';
 import { MixedNetwork } from './mixed-network.js';
 import { interopTest } from './programs.js';
-import { torAuthorityWarnings, unusualWarnings } from './warnings.js';
+import { complaints, unusualWarnings } from './warnings.js';
 
 const SIZE = 20_000_000;
 
@@ -33,7 +33,7 @@ interopTest(
       t.deepEqual(unusualWarnings(client.warnings), []);
       // The list has to be as short as it can be.
       t.true(client.warnings.length >= 3);
-      for (const tor of network.tors.values()) t.deepEqual(torAuthorityWarnings(tor.warnings), []);
+      for (const tor of network.tors.values()) t.deepEqual(complaints(tor.warnings), []);
     } finally {
       await network.stop();
     }
