@@ -14,6 +14,8 @@ const CLIENT: readonly RegExp[] = [
   // Before the first consensus, and while it does not have everybody.
   /^Received http status code 404 .* while fetching consensus directory\.$/,
   /^No available nodes when trying to choose node\. Failing\.$/,
+  // An authority that was busy signs late; the client asks again.
+  /^A consensus needs \d+ good signatures from recognized authorities for us to accept it\./,
 ];
 
 /**
