@@ -3,10 +3,11 @@
  * the data path alone can be measured and profiled.
  *
  * ```
- * node path.js [--mb 100] [--rounds 3] [--streams 1] [--kinds down,up,ttfb] [--builds DIR,DIR] [--profile DIR]
+ * node path.js [--mb 100] [--rounds 3] [--streams 1] [--kinds down,up,ttfb] [--builds DIR,DIR] [--profile DIR] [--node FLAGS]
  * ```
  *
- * `--builds` takes other compiled trees and runs them in turn, A B A B; `--profile` writes a CPU profile a process.
+ * `--builds` takes other compiled trees and runs them in turn, A B A B; `--profile` writes a CPU profile a process; `--node` gives
+ * flags of Node's to every process of the path.
  *
  * @module
  */
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     kinds: { type: 'string', default: 'down,up,ttfb' },
     builds: { type: 'string', default: fileURLToPath(new URL('..', import.meta.url)) },
     profile: { type: 'string' },
+    node: { type: 'string', default: '' },
   },
 });
 
@@ -50,10 +52,12 @@ class Path {
   async start(base: number): Promise<void> {
     const hop = join(this.name, 'bench', 'hop.js');
     const run = (part: Part, args: string[]) => {
+      const flags = values.node.split(' ').filter((flag) => flag !== '');
       const execArgv =
         values.profile === undefined
-          ? []
+          ? flags
           : [
+              ...flags,
               '--cpu-prof',
               '--cpu-prof-interval',
               '500',
