@@ -12,7 +12,7 @@ import type { NodePlan } from './plan.js';
 import { hear, REPORT_FD } from './process/pipe.js';
 
 /** The program a node runs: `node ENTRY ROLE -f TORRC`. */
-export const NODE_ENTRY = fileURLToPath(new URL('./process/entry.js', import.meta.url));
+export const NODE_ENTRY = fileURLToPath(new URL('../../testnet/bin/node.cjs', import.meta.url));
 
 /** Milliseconds a node has to end in order. */
 const GRACE = 3_000;
