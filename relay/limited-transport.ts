@@ -3,23 +3,13 @@
  *
  * @module
  */
-import type {
-  Conn,
-  ConnHandlers,
-  DialOptions,
-  Listener,
-  NetAddress,
-  TlsConn,
-  TlsIdentity,
-  Transport,
-} from '../shared/runtime/types.js';
+import { type AnyConn, type Origin, PassingConn, PassingTransport } from '../shared/runtime/passing.js';
+import type { Transport } from '../shared/runtime/types.js';
 import type { BandwidthLimiter, Traffic } from './bandwidth-limit.js';
 
-class LimitedConn<C extends Conn> implements Conn {
-  protected readonly inner: C;
+class LimitedConn extends PassingConn {
   private readonly limiter: BandwidthLimiter;
   private readonly traffic: Traffic;
-  private handlers: ConnHandlers | undefined;
   /** The owner paused reading, and the limit did. */
   private held = false;
   private dry = false;
@@ -32,48 +22,30 @@ class LimitedConn<C extends Conn> implements Conn {
   private pendingBytes = 0;
   private ending = false;
 
-  constructor(inner: C, limiter: BandwidthLimiter, traffic: Traffic) {
-    this.inner = inner;
+  constructor(inner: AnyConn, limiter: BandwidthLimiter, traffic: Traffic) {
+    super(inner);
     this.limiter = limiter;
     this.traffic = traffic;
   }
 
-  get remote(): NetAddress {
-    return this.inner.remote;
-  }
-
-  get local(): NetAddress {
-    return this.inner.local;
-  }
-
-  get writableLength(): number {
+  override get writableLength(): number {
     return this.inner.writableLength + this.pendingBytes;
   }
 
-  start(handlers: ConnHandlers): void {
-    this.handlers = handlers;
-    this.inner.start({
-      data: (chunk) => this.read(chunk),
-      end: () => handlers.end(),
-      drain: () => {
-        this.blocked = false;
-        if (!this.full) handlers.drain();
-      },
-      close: (error) => {
-        this.gone();
-        handlers.close(error);
-      },
-    });
+  protected override drained(): void {
+    this.blocked = false;
+    if (!this.full) this.handlers?.drain();
   }
 
-  private gone(): void {
+  protected override closed(error: Error | undefined): void {
     this.limiter.reading.leave(this.traffic, this.readAgain);
     this.limiter.writing.leave(this.traffic, this.writeAgain);
     this.pending = [];
     this.pendingBytes = 0;
+    this.handlers?.close(error);
   }
 
-  private read(chunk: Buffer): void {
+  protected override read(chunk: Buffer): void {
     if (!this.limiter.reading.spend(this.traffic, chunk.length) && !this.dry) {
       this.dry = true;
       this.inner.pause();
@@ -87,17 +59,17 @@ class LimitedConn<C extends Conn> implements Conn {
     if (!this.held) this.inner.resume();
   };
 
-  pause(): void {
+  override pause(): void {
     this.held = true;
     this.inner.pause();
   }
 
-  resume(): void {
+  override resume(): void {
     this.held = false;
     if (!this.dry) this.inner.resume();
   }
 
-  write(bytes: Uint8Array): boolean {
+  override write(bytes: Uint8Array): boolean {
     const { writing } = this.limiter;
     if (this.pending.length > 0 || writing.isDry(this.traffic)) {
       this.pending.push(bytes);
@@ -140,64 +112,22 @@ class LimitedConn<C extends Conn> implements Conn {
     else if (!this.blocked) this.handlers?.drain();
   };
 
-  end(): void {
+  override end(): void {
     this.ending = true;
     if (this.pending.length === 0) this.inner.end();
-  }
-
-  destroy(error?: Error): void {
-    this.inner.destroy(error);
-  }
-}
-
-class LimitedTlsConn extends LimitedConn<TlsConn> implements TlsConn {
-  get peerCertificate(): Uint8Array | undefined {
-    return this.inner.peerCertificate;
-  }
-
-  get ownCertificate(): Uint8Array | undefined {
-    return this.inner.ownCertificate;
-  }
-
-  exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array {
-    return this.inner.exportKeyingMaterial(length, label, context);
   }
 }
 
 /** Links and directory ports carry for others; what an exit dials, and what the relay fetches, is its own. */
-export class LimitedTransport implements Transport {
-  private readonly inner: Transport;
+export class LimitedTransport extends PassingTransport {
   private readonly limiter: BandwidthLimiter;
 
   constructor(inner: Transport, limiter: BandwidthLimiter) {
-    this.inner = inner;
+    super(inner);
     this.limiter = limiter;
   }
 
-  /** What a library listens for by itself would escape the limit. */
-  get native(): boolean {
-    return this.inner.native;
-  }
-
-  async dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn> {
-    return new LimitedConn(await this.inner.dialTcp(to, options), this.limiter, 'own');
-  }
-
-  async dialTls(to: NetAddress, options?: DialOptions): Promise<TlsConn> {
-    return new LimitedTlsConn(await this.inner.dialTls(to, options), this.limiter, 'relayed');
-  }
-
-  listenTcp(at: NetAddress, accept: (conn: Conn) => void): Promise<Listener> {
-    return this.inner.listenTcp(at, (conn) => accept(new LimitedConn(conn, this.limiter, 'relayed')));
-  }
-
-  listenTls(
-    at: NetAddress,
-    identity: () => TlsIdentity,
-    accept: (conn: TlsConn) => void,
-    admit?: (host: string) => boolean,
-  ): Promise<Listener> {
-    const wrapped = (conn: TlsConn) => accept(new LimitedTlsConn(conn, this.limiter, 'relayed'));
-    return this.inner.listenTls(at, identity, wrapped, admit);
+  protected wrap(conn: AnyConn, origin: Origin): PassingConn {
+    return new LimitedConn(conn, this.limiter, origin === 'dialled' ? 'own' : 'relayed');
   }
 }
