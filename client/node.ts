@@ -302,6 +302,7 @@ class Client implements ClientNode {
     this.bootstrap.reached('enough_dirinfo');
     this.bootstrap.reached('ap_conn');
     circuitManager.tick();
+    this.onion.tick();
   }
 
   private reportCircuit(state: 'built' | 'used' | 'closed', { id, kind, path }: PooledCircuit): void {

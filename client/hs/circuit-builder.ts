@@ -1,6 +1,6 @@
 /**
- * Builds the circuits of onion services: guard, vanguard, where it must be a middle relay, the end. They are made for
- * one use each, so there is no pool.
+ * Builds the circuits of onion services: guard, vanguard, where it must be a middle relay, the end. Each is for one
+ * use; some are begun before it is known which (`prepared.ts`).
  *
  * @module
  */
@@ -18,7 +18,8 @@ import { type BuildTimes, forHops } from '../build-timeout.js';
 import type { GuardManager, GuardTicket } from '../guards.js';
 import { hopOf, type Network, type Relay } from '../network.js';
 import { chooseUnguardedFirst, type PathRules } from '../path.js';
-import { type HsPurpose, type HsTarget, middleHops } from './paths.js';
+import { chooseEnd, type HsPurpose, type HsTarget, middleHops, targetOf } from './paths.js';
+import { type CircuitHooks, PreparedCircuits, type Spare } from './prepared.js';
 import { Vanguards } from './vanguards.js';
 
 /** How often a circuit whose guard must wait for better ones is looked at, and how often in all. */
@@ -55,9 +56,9 @@ export class HsCircuit {
   readonly origin: OriginCircuit;
   readonly purpose: HsPurpose;
   readonly target: HsTarget;
-  private readonly hooks: Hooks;
+  private readonly hooks: CircuitHooks;
 
-  constructor(origin: OriginCircuit, purpose: HsPurpose, target: HsTarget, hooks: Hooks) {
+  constructor(origin: OriginCircuit, purpose: HsPurpose, target: HsTarget, hooks: CircuitHooks) {
     this.origin = origin;
     this.purpose = purpose;
     this.target = target;
@@ -88,17 +89,24 @@ export class HsCircuit {
   }
 }
 
-interface Hooks {
-  message(command: number, data: Uint8Array): void;
-  closed(reason: number): void;
+/** What a circuit's cells are given to. */
+interface Hooks extends CircuitHooks {
+  /** The hop that is heard, from 0. */
+  last: number;
 }
 
 /** The end of a path: given, or chosen when the guard is known. */
 export type EndChoice = HsTarget | ((network: Network, guard: Relay) => HsTarget | undefined);
 
+interface SpareCircuit extends Spare {
+  readonly hooks: Hooks;
+}
+
 interface ChosenPath {
   readonly hops: [HopTarget, ...HopTarget[]];
   readonly target: HsTarget;
+  /** All of them, by identity. */
+  readonly relays: readonly string[];
   /** The second hop. */
   readonly vanguard: string;
   readonly ticket: GuardTicket | undefined;
@@ -109,25 +117,59 @@ export class HsCircuitBuilder {
   private readonly parts: HsBuilderParts;
   private readonly vanguards: Vanguards;
   private readonly tickets = new Set<GuardTicket>();
+  private readonly prepared: PreparedCircuits<SpareCircuit>;
 
   constructor(parts: HsBuilderParts) {
     this.parts = parts;
     this.vanguards = new Vanguards(parts.random, parts.rules);
+    const make = async () => (await this.make('client-rendezvous', this.rendezvousPoint)).spare;
+    this.prepared = new PreparedCircuits({ ...parts, make });
   }
 
-  /** Builds one. Rejects with HsCircuitError; nothing is left of the circuit then. */
+  /** Chooses a rendezvous point, when the guard is known. */
+  readonly rendezvousPoint = (network: Network, guard: Relay): HsTarget | undefined => {
+    const { rules, random } = this.parts;
+    const chosen = chooseEnd(
+      network,
+      rules,
+      random,
+      'rendezvous',
+      (relay) => relay.id !== guard.id && relay.status.protocols.has('HSRend', 2),
+    );
+    return chosen && targetOf(chosen);
+  };
+
+  /** Builds one, or takes one that stands. Rejects with HsCircuitError; nothing is left of the circuit then. */
   async build(purpose: HsPurpose, end: EndChoice, signal?: AbortSignal): Promise<HsCircuit> {
+    const spare = this.prepared.take(({ relays }) => typeof end === 'function' || !relays.includes(end.id));
+    if (!spare) {
+      const { circuit } = await this.make(purpose, end, signal);
+      return circuit;
+    }
+    if (typeof end !== 'function') await this.lengthen(spare, end, signal);
+    return new HsCircuit(spare.origin, purpose, typeof end === 'function' ? spare.target : end, spare.hooks);
+  }
+
+  private async make(
+    purpose: HsPurpose,
+    end: EndChoice,
+    signal?: AbortSignal,
+  ): Promise<{ circuit: HsCircuit; spare: SpareCircuit }> {
     const path = this.choose(purpose, end);
     const { guards, clock, log } = this.parts;
     let hops = 0;
-    const hooks: Hooks = { message() {}, closed() {} };
+    const hooks: Hooks = { last: path.hops.length - 1, message() {}, closed() {} };
     try {
       log.debug('building an onion-service circuit', { purpose, hops: path.hops.length });
       const origin = await this.timed(path.hops, hooks, signal, (n) => {
         hops = n;
       });
       if (path.ticket) await this.guardIsGood(path.ticket, origin);
-      return new HsCircuit(origin, purpose, path.target, hooks);
+      const { target, relays } = path;
+      return {
+        circuit: new HsCircuit(origin, purpose, target, hooks),
+        spare: { origin, hooks, target, relays },
+      };
     } catch (cause) {
       if (hops === 1 && !signal?.aborted) this.vanguards.failed(path.vanguard, clock.now());
       if (path.ticket && hops === 0 && !signal?.aborted) guards.failed(path.ticket, clock.now());
@@ -140,6 +182,32 @@ export class HsCircuitBuilder {
     } finally {
       if (path.ticket) this.tickets.delete(path.ticket);
     }
+  }
+
+  /** Adds the end to a circuit that was built ahead. */
+  private async lengthen(spare: SpareCircuit, end: HsTarget, signal: AbortSignal | undefined): Promise<void> {
+    const { origin, hooks } = spare;
+    try {
+      await this.inTime(spare.relays.length + 1, signal, async (stop) => {
+        const abort = () => origin.close();
+        stop.addEventListener('abort', abort);
+        if (stop.aborted) abort();
+        await origin.extend(end.hop).finally(() => stop.removeEventListener('abort', abort));
+      });
+      hooks.last++;
+    } catch (cause) {
+      if (cause instanceof HsCircuitError) throw cause;
+      throw new HsCircuitError(`no circuit: ${(cause as Error).message}`, { cause, atEnd: true });
+    }
+  }
+
+  /** What is due: call it about once a second. */
+  tick(): void {
+    if (this.parts.network()) this.prepared.tick();
+  }
+
+  stop(): void {
+    this.prepared.stop();
   }
 
   private choose(purpose: HsPurpose, end: EndChoice): ChosenPath {
@@ -163,6 +231,7 @@ export class HsCircuitBuilder {
     return {
       hops: [hopOf(guard, options.ClientUseIPv6), ...middle.map((relay) => hopOf(relay)), target.hop],
       target,
+      relays: [guard.id, ...middle.map(({ id }) => id), target.id],
       vanguard: middle[0]!.id,
       ticket,
     };
@@ -177,33 +246,44 @@ export class HsCircuitBuilder {
     return relay && { relay, ticket: undefined };
   }
 
-  private async timed(
+  private timed(
     hops: ChosenPath['hops'],
     hooks: Hooks,
     signal: AbortSignal | undefined,
     onHop: (n: number) => void,
   ): Promise<OriginCircuit> {
-    const { clock, random, log, channels, param, buildTimes } = this.parts;
+    const { clock, random, log, channels, param } = this.parts;
+    return this.inTime(hops.length, signal, (stop) =>
+      buildCircuit({ clock, random, log }, channels, hops, {
+        param,
+        path: 'onion',
+        signal: stop,
+        onHop,
+        onClosed: (reason) => hooks.closed(reason),
+        onMessage: ({ hop, command, data }) => {
+          if (hop === hooks.last) hooks.message(command, data);
+        },
+      }),
+    );
+  }
+
+  /** Gives the work as long as a circuit of so many hops may take, or until it is called off. */
+  private async inTime<T>(
+    hops: number,
+    signal: AbortSignal | undefined,
+    work: (stop: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     const stop = new AbortController();
     const abort = () => stop.abort();
     signal?.addEventListener('abort', abort);
     if (signal?.aborted) abort();
     let late = false;
-    const timer = clock.setTimer(forHops(buildTimes.timeouts(), hops.length).close, () => {
+    const timer = this.parts.clock.setTimer(forHops(this.parts.buildTimes.timeouts(), hops).close, () => {
       late = true;
       abort();
     });
     try {
-      return await buildCircuit({ clock, random, log }, channels, hops, {
-        param,
-        path: 'onion',
-        signal: stop.signal,
-        onHop,
-        onClosed: (reason) => hooks.closed(reason),
-        onMessage: ({ hop, command, data }) => {
-          if (hop === hops.length - 1) hooks.message(command, data);
-        },
-      });
+      return await work(stop.signal);
     } catch (cause) {
       if (late) throw new HsCircuitError('the circuit took too long to build', { cause });
       throw cause;

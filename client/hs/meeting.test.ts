@@ -88,7 +88,8 @@ function silentWorld() {
       return known;
     },
   };
-  const builder: Pick<HsCircuitBuilder, 'build'> = {
+  const builder: Pick<HsCircuitBuilder, 'build' | 'rendezvousPoint'> = {
+    rendezvousPoint: () => target(9),
     build: async (purpose, end) => circuit(purpose, typeof end === 'function' ? target(9) : end) as never,
   };
   const parts = {

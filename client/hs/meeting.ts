@@ -6,12 +6,7 @@
  */
 import { CepaError, ProtocolError } from '../../shared/bytes/errors.js';
 import { RelayCommand } from '../../shared/cell/commands.js';
-import {
-  ESTABLISH_RENDEZVOUS,
-  INTRODUCE_ACK,
-  IntroduceStatus,
-  REND_COOKIE_SIZE,
-} from '../../shared/cell/hs-cells.js';
+import { INTRODUCE_ACK, IntroduceStatus } from '../../shared/cell/hs-cells.js';
 import { hopSpecifiers } from '../../shared/circuit/hop.js';
 import { type Introduction, introduce } from '../../shared/hs/introduce.js';
 import type { Log } from '../../shared/log/types.js';
@@ -24,12 +19,11 @@ import type { PathRules } from '../path.js';
 import type { HsCircuit, HsCircuitBuilder } from './circuit-builder.js';
 import type { DescriptorCache, KnownService } from './descriptors.js';
 import { controlsCongestion, joinedFlow } from './flow.js';
-import { chooseEnd, namedTarget, targetOf } from './paths.js';
+import { namedTarget } from './paths.js';
+import { Rendezvous, type Waiting } from './rendezvous.js';
 
-/** Milliseconds a rendezvous point may take to answer, an introduction point to acknowledge, a service to come. */
-const ESTABLISH_TIMEOUT = 15_000;
+/** Milliseconds an introduction point may take to acknowledge. */
 const ACK_TIMEOUT = 15_000;
-const RENDEZVOUS_TIMEOUT = 30_000;
 /** Milliseconds for which an introduction point that failed is not tried [HS_CACHE_CLIENT_INTRO_STATE_MAX_AGE]. */
 const FAILED_FOR = 120_000;
 /** Rendezvous points that are tried. */
@@ -72,14 +66,6 @@ const keyOf = (authKey: Uint8Array) => Buffer.from(authKey).toString('base64');
 /** What an introduction came to: acknowledged, or why not. */
 type IntroResult = 'acknowledged' | 'refused' | 'timeout';
 
-/** A rendezvous point that waits for the service. */
-interface Waiting {
-  readonly circuit: HsCircuit;
-  readonly cookie: Uint8Array;
-  /** RENDEZVOUS2 as it comes; rejects when the circuit closes. */
-  readonly arrival: Promise<Uint8Array>;
-}
-
 /** Meets services. */
 export class Meetings {
   private readonly parts: MeetingParts;
@@ -91,34 +77,44 @@ export class Meetings {
 
   /** A circuit to the service, end to end. Rejects with StreamError. */
   async meet(identity: Uint8Array, signal: AbortSignal): Promise<HsCircuit> {
-    let service = await this.parts.descriptors.get(identity);
-    let failure: StreamError | undefined;
-    let refetched = false;
-    for (let i = 0; i < MAX_MEETINGS; i++) {
-      signal.throwIfAborted();
-      const exhausted = !this.usable(service).length;
-      if (exhausted && refetched) break;
-      // The service may have moved: all introduction points failed, or one that nobody serves any more took the word.
-      if (!refetched && (exhausted || failure?.kind === 'onion-rendezvous-failed')) {
-        refetched = true;
-        const before = service;
-        service = await this.parts.descriptors.fetch(identity);
-        if (exhausted && service.revision === before.revision)
-          this.failures.forget(service.content.introPoints);
+    const { descriptors, log } = this.parts;
+    // Where they are to meet does not depend on the descriptor: it need not wait for it.
+    let place = new Rendezvous(this.parts, signal);
+    try {
+      let service = await descriptors.get(identity);
+      let failure: StreamError | undefined;
+      let refetched = false;
+      for (let i = 0; i < MAX_MEETINGS; i++) {
+        signal.throwIfAborted();
+        const exhausted = !this.usable(service).length;
+        if (exhausted && refetched) break;
+        // The service may have moved: all introduction points failed, or one that nobody serves any more took the word.
+        if (!refetched && (exhausted || failure?.kind === 'onion-rendezvous-failed')) {
+          refetched = true;
+          const before = service;
+          service = await descriptors.fetch(identity);
+          if (exhausted && service.revision === before.revision)
+            this.failures.forget(service.content.introPoints);
+        }
+        try {
+          return await this.once(service, place, signal);
+        } catch (error) {
+          if (!(error instanceof CepaError) || signal.aborted) throw error;
+          log.info('an onion service was not met', { reason: error.message });
+          failure =
+            error instanceof StreamError
+              ? error
+              : new StreamError('onion-rendezvous-failed', error.message, { cause: error });
+        }
+        place.drop();
+        place = new Rendezvous(this.parts, signal);
       }
-      try {
-        return await this.once(service, signal);
-      } catch (error) {
-        if (!(error instanceof CepaError) || signal.aborted) throw error;
-        this.parts.log.info('an onion service was not met', { reason: error.message });
-        failure =
-          error instanceof StreamError
-            ? error
-            : new StreamError('onion-rendezvous-failed', error.message, { cause: error });
-      }
+      this.failures.forget(service.content.introPoints);
+      throw failure ?? new StreamError('onion-intro-failed', 'the onion service has no introduction point');
+    } catch (error) {
+      place.drop();
+      throw error;
     }
-    this.failures.forget(service.content.introPoints);
-    throw failure ?? new StreamError('onion-intro-failed', 'the onion service has no introduction point');
   }
 
   private usable({ content }: KnownService): IntroPoint[] {
@@ -127,88 +123,39 @@ export class Meetings {
   }
 
   /** One rendezvous point, and as many introduction points as it takes. */
-  private async once(service: KnownService, signal: AbortSignal): Promise<HsCircuit> {
-    const waiting = await this.wait(signal);
+  private async once(service: KnownService, place: Rendezvous, signal: AbortSignal): Promise<HsCircuit> {
+    const { made, point, waiting } = await this.introduce(service, place, signal);
     const { circuit } = waiting;
-    try {
-      const { made, point } = await this.introduce(service, waiting, signal);
-      const reply = await this.arrived(waiting).catch((error: unknown) => {
-        // It acknowledged, and nobody came: where the service is gone, another or a newer one must have its turn.
-        if (!circuit.closed) this.failures.note(point, this.parts.clock.monotonic());
-        throw error;
-      });
-      return this.join(circuit, made, reply, service);
-    } catch (error) {
-      circuit.close();
+    const reply = await place.arrival(waiting).catch((error: unknown) => {
+      // It acknowledged, and nobody came: where the service is gone, another or a newer one must have its turn.
+      if (!circuit.closed) this.failures.note(point, this.parts.clock.monotonic());
       throw error;
-    }
-  }
-
-  /** Makes a rendezvous point wait under a cookie. */
-  private async wait(signal: AbortSignal): Promise<Waiting> {
-    const { builder, random, pathRules, clock } = this.parts;
-    const circuit = await builder.build(
-      'client-rendezvous',
-      (network, guard) => {
-        const chosen = chooseEnd(
-          network,
-          pathRules,
-          random,
-          'rendezvous',
-          (relay) => relay.id !== guard.id && relay.status.protocols.has('HSRend', 2),
-        );
-        return chosen && targetOf(chosen);
-      },
-      signal,
-    );
-    const cookie = random.bytes(REND_COOKIE_SIZE);
-    let arrived!: { resolve(data: Uint8Array): void; reject(error: Error): void };
-    const arrival = new Promise<Uint8Array>((resolve, reject) => {
-      arrived = { resolve, reject };
     });
-    arrival.catch(() => {});
-    const established = new Promise<void>((resolve, reject) => {
-      const gone = () => failed('onion-rendezvous-failed', 'the rendezvous circuit closed');
-      const timer = clock.setTimer(ESTABLISH_TIMEOUT, () =>
-        reject(failed('onion-rendezvous-failed', 'the rendezvous point does not answer')),
-      );
-      circuit.onClosed = () => {
-        timer.cancel();
-        reject(gone());
-        arrived.reject(gone());
-      };
-      circuit.onMessage = (command, data) => {
-        if (command === RelayCommand.RENDEZVOUS2) arrived.resolve(data);
-        if (command !== RelayCommand.RENDEZVOUS_ESTABLISHED) return;
-        timer.cancel();
-        resolve();
-      };
-    });
-    circuit.send(RelayCommand.ESTABLISH_RENDEZVOUS, ESTABLISH_RENDEZVOUS.encode({ cookie }));
-    try {
-      await established;
-    } catch (error) {
-      circuit.close();
-      throw error;
-    }
-    return { circuit, cookie, arrival };
+    return this.join(circuit, made, reply, service);
   }
 
   // Introduction
 
   private async introduce(
     service: KnownService,
-    waiting: Waiting,
+    place: Rendezvous,
     signal: AbortSignal,
-  ): Promise<{ readonly made: Introduction; readonly point: IntroPoint }> {
+  ): Promise<{ readonly made: Introduction; readonly point: IntroPoint; readonly waiting: Waiting }> {
     const { random, clock } = this.parts;
     let kind: FailureKind = 'onion-intro-failed';
     for (let left = this.usable(service); left.length > 0; left = this.usable(service)) {
       signal.throwIfAborted();
       const point = left[random.below(left.length)]!;
+      // Both circuits are built at once.
+      const approach = this.approach(point, signal);
+      const waiting = await place.ready.catch((error: unknown) => {
+        void approach.then((circuit) => typeof circuit !== 'string' && circuit.close());
+        throw error;
+      });
+      const circuit = await approach;
       const made = this.makeIntroduction(service, waiting, point);
-      const result = made ? await this.tryIntroduce(point, made, signal) : 'refused';
-      if (made && result === 'acknowledged') return { made, point };
+      const result = await this.tryIntroduce(circuit, made);
+      if (made && result === 'acknowledged') return { made, point, waiting };
       kind = result === 'timeout' ? 'onion-intro-timeout' : 'onion-intro-failed';
       this.failures.note(point, clock.monotonic());
       if (waiting.circuit.closed) throw failed('onion-rendezvous-failed', 'the rendezvous circuit closed');
@@ -241,21 +188,29 @@ export class Meetings {
     }
   }
 
-  private async tryIntroduce(
-    point: IntroPoint,
-    { introduce1 }: Introduction,
-    signal: AbortSignal,
-  ): Promise<IntroResult> {
-    const { builder, log, clock, allowPrivate } = this.parts;
-    let circuit: HsCircuit;
+  /** A circuit to an introduction point, or why there is none. */
+  private async approach(point: IntroPoint, signal: AbortSignal): Promise<HsCircuit | 'refused' | 'timeout'> {
+    const { builder, log, allowPrivate } = this.parts;
     try {
       const target = namedTarget(point.linkSpecifiers, point.onionKey, allowPrivate);
       if ('refused' in target) throw new CepaError('client/onion-intro', target.refused);
-      circuit = await builder.build('client-introduction', target, signal);
+      return await builder.build('client-introduction', target, signal);
     } catch (error) {
       if (!(error instanceof CepaError)) throw error;
       log.info('an introduction point cannot be reached', { reason: error.message });
       return /too long/.test(error.message) ? 'timeout' : 'refused';
+    }
+  }
+
+  private async tryIntroduce(
+    circuit: HsCircuit | 'refused' | 'timeout',
+    introduction: Introduction | undefined,
+  ): Promise<IntroResult> {
+    const { log, clock } = this.parts;
+    if (typeof circuit === 'string') return circuit;
+    if (!introduction || circuit.closed) {
+      circuit.close();
+      return 'refused';
     }
     const answer = new Promise<IntroResult>((resolve) => {
       const timer = clock.setTimer(ACK_TIMEOUT, () => resolve('timeout'));
@@ -271,26 +226,13 @@ export class Meetings {
         done(status === IntroduceStatus.SUCCESS ? 'acknowledged' : 'refused');
       };
     });
-    circuit.send(RelayCommand.INTRODUCE1, introduce1);
+    circuit.send(RelayCommand.INTRODUCE1, introduction.introduce1);
     const result = await answer;
     circuit.close();
     return result;
   }
 
   // Rendezvous
-
-  /** RENDEZVOUS2, when the service comes in time. */
-  private async arrived({ arrival }: Waiting): Promise<Uint8Array> {
-    const late = new Promise<never>((_resolve, reject) => {
-      const timer = this.parts.clock.setTimer(RENDEZVOUS_TIMEOUT, () =>
-        reject(failed('onion-rendezvous-failed', 'the onion service did not come to the rendezvous point')),
-      );
-      const cancel = () => timer.cancel();
-      arrival.then(cancel, cancel);
-    });
-    late.catch(() => {});
-    return Promise.race([arrival, late]);
-  }
 
   private join(
     circuit: HsCircuit,

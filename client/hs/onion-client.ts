@@ -26,8 +26,6 @@ const MAX_DEATHS = 3;
 const MAX_REQUESTS = 4096;
 /** Milliseconds a service may take to answer BEGIN. */
 const STREAM_TIMEOUT = 60_000;
-/** Milliseconds between looks whether the network is known. */
-const NETWORK_LOOK = 250;
 
 /** What the client of services works with. */
 export interface OnionClientParts {
@@ -68,6 +66,8 @@ export class OnionClient implements Requester {
   private readonly parts: OnionClientParts;
   private readonly ways = new Set<Way>();
   private readonly pending = new Set<Pending>();
+  /** Those that wait for the network to be known. */
+  private readonly early: (() => void)[] = [];
 
   constructor(parts: OnionClientParts) {
     this.parts = parts;
@@ -165,10 +165,9 @@ export class OnionClient implements Requester {
   }
 
   private async meet(way: Way, identity: Uint8Array): Promise<HsCircuit> {
-    const { clock, network, meetings } = this.parts;
+    const { network, meetings } = this.parts;
     const { signal } = way.stop;
-    while (!network() && !signal.aborted)
-      await new Promise<void>((resolve) => clock.setTimer(NETWORK_LOOK, resolve));
+    while (!network() && !signal.aborted) await new Promise<void>((resolve) => this.early.push(resolve));
     return meetings.meet(identity, signal);
   }
 
@@ -289,9 +288,10 @@ export class OnionClient implements Requester {
 
   // Life
 
-  /** What is due: call it about once a second. */
+  /** What is due: call it about once a second, and when the network has become known. */
   tick(): void {
     const { clock, options } = this.parts;
+    for (const look of this.early.splice(0)) look();
     const oldest = clock.monotonic() - options.MaxCircuitDirtiness;
     for (const way of [...this.ways]) {
       for (const stream of way.streams) if (stream.closed) way.streams.delete(stream);
@@ -302,6 +302,7 @@ export class OnionClient implements Requester {
   }
 
   stop(): void {
+    for (const look of this.early.splice(0)) look();
     for (const way of this.ways) {
       way.stop.abort();
       way.circuit?.close();

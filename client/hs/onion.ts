@@ -40,6 +40,7 @@ export interface OnionParts extends HsBuilderParts {
 export class Onion {
   readonly client: OnionClient;
   private readonly host: OnionHost;
+  private readonly builder: HsCircuitBuilder;
   private readonly report: OnionParts['report'];
   /** HSDirs told of, by service. */
   private readonly told: number[] = [];
@@ -59,11 +60,13 @@ export class Onion {
     const meetings = new Meetings({ ...common, descriptors });
     this.client = new OnionClient({ clock, log, options, meetings, network });
     this.host = new OnionHost(files.services, common);
+    this.builder = builder;
     this.report = parts.report;
   }
 
-  /** What is due: call it about once a second. */
+  /** What is due: call it about once a second, and when the network has become known. */
   tick(): void {
+    this.builder.tick();
     this.client.tick();
     this.host.tick();
     this.tell();
@@ -89,5 +92,6 @@ export class Onion {
   stop(): void {
     this.host.stop();
     this.client.stop();
+    this.builder.stop();
   }
 }
