@@ -341,12 +341,14 @@ class Relay implements RelayNode {
     await this.ports.close();
   }
 
+  /** One round after the other, and held: on virtual time many would fall due while one makes its RSA key. */
   private keepHouse(): void {
-    this.timer = this.env.clock.setTimer(HOUSEKEEPING, () => {
-      this.rotateAndSave().catch((error: Error) => {
-        this.env.log.warn(`Cannot renew keys or save the bandwidth history: ${error.message}`);
+    const { clock, log } = this.env;
+    this.timer = clock.setTimer(HOUSEKEEPING, async () => {
+      await clock.hold(this.rotateAndSave()).catch((error: Error) => {
+        log.warn(`Cannot renew keys or save the bandwidth history: ${error.message}`);
       });
-      this.keepHouse();
+      if (!this.stopping) this.keepHouse();
     });
   }
 

@@ -9,6 +9,7 @@ import { buildCircuit } from '../../shared/circuit/build.js';
 import type { HopTarget } from '../../shared/circuit/hop.js';
 import type { OriginCircuit } from '../../shared/circuit/origin.js';
 import { loadOrCreateRelayKeys } from '../../shared/crypto/relay-keys.js';
+import { generateRsa, type RsaKey } from '../../shared/crypto/rsa.js';
 import { createChannelManager } from '../../shared/link/manager.js';
 import { memoryLog } from '../../shared/log/memory.js';
 import { parseServerDescriptor } from '../../shared/netdoc/server-descriptor.js';
@@ -76,6 +77,15 @@ async function storeWithKeys(n: number, env: Env): Promise<Store> {
   return store;
 }
 
+/** RSA keys for what is renewed, the same over and over: a simulated day wants dozens. */
+const spareKeys = new Map<number, Promise<RsaKey>>();
+
+function spareRsa(bits: number): Promise<RsaKey> {
+  const key = spareKeys.get(bits) ?? generateRsa(bits);
+  spareKeys.set(bits, key);
+  return key;
+}
+
 /** Three relays, the last an exit, and a client that knows them. `more` are lines for the torrc of relay 1, 2 or 3. */
 export async function network(
   more: (n: number) => readonly string[] = () => [],
@@ -98,7 +108,8 @@ export async function network(
     );
     const env: Env = { ...host, log, store: memoryStore(), ...extraEnv(n) };
     const store = await storeWithKeys(n, env);
-    relays.push({ host, log, node: await startRelay(options, { ...env, store }) });
+    const keys = await loadOrCreateRelayKeys(store, env, { makeRsa: spareRsa });
+    relays.push({ host, log, node: await startRelay(options, { ...env, store }, { keys }) });
   }
   const clientHost = world.host('127.8.0.1');
   const env = { ...clientHost, log: memoryLog() };
