@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { CepaError } from '../shared/bytes/errors.js';
+import { tuneProcess } from '../shared/runtime/tune.js';
 import { optionHelp } from '../shared/torrc/table.js';
 import type { Role } from '../shared/torrc/table-types.js';
 import { addOnion } from './cli-onion.js';
@@ -285,6 +286,7 @@ function makeProgram(): Command {
 
 /** Runs the command line `cepa ARGV…`. */
 export async function main(argv: readonly string[]): Promise<void> {
+  tuneProcess();
   try {
     await makeProgram().parseAsync([...argv], { from: 'user' });
   } catch (error) {
