@@ -7,6 +7,7 @@ import { constants, randomFillSync, randomInt } from 'node:crypto';
 import net from 'node:net';
 import { totalmem } from 'node:os';
 import tls from 'node:tls';
+import { LentReads } from './lent-reads.js';
 import type {
   Clock,
   Conn,
@@ -106,7 +107,7 @@ class SocketConn implements Conn {
   readonly remote: NetAddress;
   readonly local: NetAddress;
   protected readonly socket: net.Socket;
-  private handlers: ConnHandlers | undefined;
+  protected handlers: ConnHandlers | undefined;
   private failure: Error | undefined;
   private closed = false;
   private corked = false;
@@ -139,7 +140,11 @@ class SocketConn implements Conn {
       process.nextTick(() => handlers.close(this.failure));
       return;
     }
-    if (first) this.socket.on('data', (chunk: Buffer) => this.handlers?.data(chunk));
+    if (first) this.deliver((chunk) => this.handlers?.data(chunk));
+  }
+
+  protected deliver(sink: (chunk: Buffer) => void): void {
+    this.socket.on('data', sink);
   }
 
   get writableLength(): number {
@@ -181,11 +186,25 @@ class TlsSocketConn extends SocketConn implements TlsConn {
   readonly peerCertificate: Uint8Array | undefined;
   readonly ownCertificate: Uint8Array | undefined;
 
-  constructor(socket: tls.TLSSocket, ownCertificate: Uint8Array | undefined, target?: NetAddress) {
+  /** Undefined where this Node does not lend reads. */
+  private readonly reads: LentReads | undefined;
+
+  constructor(
+    socket: tls.TLSSocket,
+    reads: LentReads | undefined,
+    ownCertificate: Uint8Array | undefined,
+    target?: NetAddress,
+  ) {
     super(socket, target);
+    this.reads = reads;
     socket.setMaxSendFragment(RECORD_SIZE);
     this.peerCertificate = socket.getPeerX509Certificate()?.raw;
     this.ownCertificate = ownCertificate;
+  }
+
+  protected override deliver(sink: (chunk: Buffer) => void): void {
+    if (this.reads) this.reads.deliver(sink, () => this.socket.resume());
+    else super.deliver(sink);
   }
 
   /** At once: a channel writes once a turn as it is. */
@@ -256,8 +275,10 @@ async function dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn> {
 }
 
 async function dialTls(to: NetAddress, options?: DialOptions): Promise<TlsConn> {
+  const reads = new LentReads(RECORD_SIZE);
   const socket = tls.connect({
     ...connectOptions(to, options),
+    onread: reads.onread,
     // Certificates of the link say nothing: identity is proved in the CERTS cell.
     rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
@@ -265,7 +286,7 @@ async function dialTls(to: NetAddress, options?: DialOptions): Promise<TlsConn> 
   } as tls.ConnectionOptions);
   socket.setNoDelay(true);
   await settled(socket, 'secureConnect', textOf(to), options?.timeout ?? DEFAULT_DIAL_TIMEOUT);
-  return new TlsSocketConn(socket, undefined, to);
+  return new TlsSocketConn(socket, reads, undefined, to);
 }
 
 function listening(server: net.Server, at: NetAddress): Promise<Listener> {
@@ -349,10 +370,12 @@ function listenTls(
       highWaterMark: WRITE_HIGH_WATER,
       allowHalfOpen: true,
     } as tls.TLSSocketOptions);
+    const reads = new LentReads(RECORD_SIZE);
+    const lends = reads.adopt(socket);
     settled(socket, 'secure', textOf(remote), TLS_HANDSHAKE_TIMEOUT)
       .finally(() => underWay.end(remote.host))
       .then(
-        () => accept(new TlsSocketConn(socket, wanted.certDer, remote)),
+        () => accept(new TlsSocketConn(socket, lends ? reads : undefined, wanted.certDer, remote)),
         () => raw.destroy(),
       );
   });

@@ -41,7 +41,10 @@ export interface NetAddress {
 
 /** What a connection tells its owner. Calls never nest inside a `write`. */
 export interface ConnHandlers {
-  /** Bytes read. The receiver owns the buffer and may change it in place. */
+  /**
+   * Bytes read. The receiver may change them in place. A TLS connection only lends them until the call returns; any
+   * other gives them away.
+   */
   data(chunk: Buffer): void;
   /** The peer will send no more (TCP FIN, TLS close_notify); writing may still work. */
   end(): void;
