@@ -5,7 +5,8 @@
  */
 import type { ClientNode } from '../../client/client-node.js';
 import { startClient } from '../../client/node.js';
-import { Network } from '../../directory/simulation.js';
+import { Network, type Site } from '../../directory/simulation.js';
+import type { RelayNode } from '../../relay/node.js';
 import { EndReason } from '../../shared/cell/commands.js';
 import { memoryLog } from '../../shared/log/memory.js';
 import type { Stream } from '../../shared/onion/types.js';
@@ -29,7 +30,26 @@ export const QUICK = [
   'TestingV3AuthInitialDistDelay 4 seconds',
 ];
 
+/** The public network's intervals: hourly votes, periods of a day. */
+export const PUBLIC = [
+  'DirAllowPrivateAddresses 1',
+  'ExtendAllowPrivateAddresses 1',
+  'EnforceDistinctSubnets 1',
+  // Before the first consensus there is nobody to test a port through.
+  'AssumeReachable 1',
+  // Relays are HSDirs at once, not after four days.
+  'MinUptimeHidServDirectoryV2 0',
+];
+
 const VOTES = ['TestingDirAuthVoteGuard *', 'TestingDirAuthVoteHSDir *'];
+
+/** How large a network is. */
+export interface NetworkSize {
+  readonly authorities: number;
+  readonly relays: number;
+  /** Is shown each relay's place before it starts. */
+  readonly watch?: (site: Site<RelayNode>) => void;
+}
 
 /** A client, its machine and its disk. */
 export interface ClientSite {
@@ -60,7 +80,7 @@ export class OnionNetwork {
   static async start(
     seed: string,
     start: number,
-    size: { authorities: number; relays: number },
+    size: NetworkSize,
     torrc: readonly string[] = QUICK,
     settle = 60 * SECOND,
   ): Promise<OnionNetwork> {
@@ -68,7 +88,11 @@ export class OnionNetwork {
     await network.makeAuthorities(size.authorities);
     const votes = torrc.includes('TestingTorNetwork 1') ? VOTES : [];
     for (const site of network.authorities) await network.startAuthority(site, ...votes);
-    for (let i = 0; i < size.relays; i++) await network.startRelay(`relay${i}`, 'ExitRelay 0');
+    for (let i = 0; i < size.relays; i++) {
+      const site = network.siteOfRelay(`relay${i}`);
+      size.watch?.(site);
+      await network.startRelayAt(site, 'ExitRelay 0');
+    }
     await network.world.advance(settle);
     return new OnionNetwork(network);
   }
@@ -113,6 +137,24 @@ export class OnionNetwork {
     );
     await site.host.transport.listenTcp({ host: site.host.address, port }, echo);
     return { site, address: site.node.status().onionServices[0]!.address };
+  }
+
+  /** Whether a client can build circuits; lets time pass until then. */
+  async ready(site: ClientSite, seconds = 120): Promise<boolean> {
+    for (let i = 0; i < seconds && !site.node.status().ready; i++) await this.world.advance(SECOND);
+    return site.node.status().ready;
+  }
+
+  /** Stops a client that is done. */
+  async leave(site: ClientSite): Promise<void> {
+    await this.world.until(site.node.stop());
+    this.clients.splice(this.clients.indexOf(site), 1);
+  }
+
+  /** kill -9, and the machine with it. */
+  crash(site: Site<RelayNode>): void {
+    site.host.crash();
+    site.node = undefined;
   }
 
   /** Whether each service has all its descriptors out; lets time pass until then. */
