@@ -73,11 +73,14 @@ test('EXTEND2 becomes CREATE2, CREATED2 becomes EXTENDED2', async (t) => {
   t.deepEqual(Buffer.from(EXTENDED2.decode(message!.data).data), Buffer.alloc(64, 3));
 });
 
-test('EXTEND2 in a plain RELAY cell is dropped', async (t) => {
-  const { client, next, leg } = relay();
+test('EXTEND2 in a plain RELAY cell is dropped, and is no DROP', async (t) => {
+  const { client, next, leg, circuits } = relay();
   client.send(RelayCommand.EXTEND2, 0, extend2);
   await null;
   t.is(next.opened.length, 0);
+  t.is(circuits.status().drops, 0);
+  client.send(RelayCommand.DROP, 0, Buffer.alloc(0));
+  t.is(circuits.status().drops, 1);
   t.false(leg.dead);
 });
 

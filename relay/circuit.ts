@@ -21,6 +21,9 @@ import type { EndCircuit } from './hs-circuit.js';
 /** RELAY_EARLY cells a client may send over one circuit (tor-spec 5.6). */
 const MAX_RELAY_EARLY = 8;
 
+/** A relay command that there is not. */
+const NO_COMMAND = 0;
+
 /** What circuits need of their relay. */
 export interface CircuitHost {
   readonly clock: Clock;
@@ -32,6 +35,8 @@ export interface CircuitHost {
   stream(stream: IncomingStream, from: Channel, circuit: RelayCircuit): void;
   /** The circuit is about to die of a full queue, towards the next relay or back. */
   queueFull?(circuit: RelayCircuit, onward: boolean): void;
+  /** A DROP cell came. */
+  drop?(): void;
   /** A message for an onion-service role; false when it is for none. */
   hsMessage?(circuit: EndCircuit, command: number, data: Uint8Array): boolean;
   /** The circuit is over. */
@@ -144,6 +149,7 @@ export class RelayCircuit implements LegHandler, EndCircuit {
       flow: answered.flow,
       onMessage: (relayCommand, streamId, data) => this.message(relayCommand, streamId, data),
       onStream: (stream) => this.host.stream(stream, this.previous.channel, this),
+      onDrop: () => this.host.drop?.(),
       onViolation: (error) => {
         this.host.log.info('a client broke the protocol', { error: error.message });
         this.close(DestroyReason.PROTOCOL);
@@ -216,13 +222,13 @@ export class RelayCircuit implements LegHandler, EndCircuit {
 
   /**
    * EXTEND2 counts only in a RELAY_EARLY cell; in another it is dropped, not punished (C tor: `handle_relay_msg`).
-   * Where the message is read its cell is no longer known, so it is turned into DROP here.
+   * Where the message is read its cell is no longer known, so it is turned into what nobody knows here.
    */
   private dropLateExtends(batch: CellBatch): void {
     for (let i = 0; i < batch.n; i++) {
       const at = batch.at[i]!;
       if (mine[i] !== 1 || batch.buf[at] !== RelayCommand.EXTEND2) continue;
-      if (batch.buf[at - 1] !== Command.RELAY_EARLY) batch.buf[at] = RelayCommand.DROP;
+      if (batch.buf[at - 1] !== Command.RELAY_EARLY) batch.buf[at] = NO_COMMAND;
     }
   }
 

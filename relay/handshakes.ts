@@ -9,6 +9,7 @@ import { Command, HandshakeType } from '../shared/cell/commands.js';
 import { decodeClientParams, encodeServerParams } from '../shared/crypto/circuitExtensions.js';
 import { answerFast, answerNtor, answerNtorV3 } from '../shared/crypto/handshake.js';
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
+import type { CongestionStats } from '../shared/onion/congestion-stats.js';
 import { type ConsensusParam, type FlowControl, windowFlow } from '../shared/onion/flow.js';
 import type { HopKeys } from '../shared/onion/types.js';
 import { vegasFlow } from '../shared/onion/vegas.js';
@@ -32,6 +33,8 @@ export interface HandshakeEnv {
   readonly random: Random;
   readonly keys: RelayKeys;
   readonly param: ConsensusParam;
+  /** Where the congestion control of all circuits is summed up. */
+  readonly congestion?: CongestionStats;
 }
 
 /** Whether a create cell's handshake waits in the queue (public-key work) or is answered at once. */
@@ -97,6 +100,9 @@ function agree(message: Uint8Array, env: HandshakeEnv): { message: Uint8Array; f
   const sendmeInc = env.param('cc_sendme_inc', 31, 1, 254);
   return {
     message: encodeServerParams({ sendmeInc }),
-    flow: vegasFlow({ sendmeInc, param: env.param, path: 'exit' }, env.clock),
+    flow: vegasFlow(
+      { sendmeInc, param: env.param, path: 'exit', ...(env.congestion && { stats: env.congestion }) },
+      env.clock,
+    ),
   };
 }

@@ -31,6 +31,12 @@ test('a relay’s metrics are by Prometheus’s rules, and its counters only gro
   t.true(value('tor_relay_traffic_bytes_total', { direction: 'read' }) > 20_000);
   t.is(value('tor_relay_circuits', { state: 'opened' }), 1);
   t.is(value('tor_relay_load_onionskins_total', { type: 'ntor_v3', action: 'processed' }), 1);
+  const congestion = (state: string, action: string) =>
+    value('tor_relay_congestion_control_total', { state, action });
+  t.is(congestion('cc_circuits', 'circs_created'), 1);
+  t.is(congestion('cc_circuits', 'circs_closed'), 0);
+  t.is(value('tor_relay_congestion_control', { state: 'slow_start_exit', action: 'cwnd' }), 0);
+  t.is(value('tor_relay_drop_cell_total'), 0);
   t.is(value('tor_relay_streams_total', { type: 'BEGIN' }), 2);
   t.is(value('cepa_relay_exit_streams_total', { ports: 'web' }), 1);
   t.is(value('tor_relay_exit_dns_error_total', { reason: 'notexist' }), 1);

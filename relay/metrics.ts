@@ -2,8 +2,9 @@
  * A relay's metrics: C tor's names and labels where it has the number (relay_metrics.c), `cepa_` where it has not.
  * Nothing is counted for them on the way of a cell: values are read from counters that are there anyway.
  *
- * Three names of C tor's break Prometheus's rules and are put right here: `tor_relay_traffic_bytes` is a counter and
- * gets `_total`; `tor_relay_circuits_total` and `tor_relay_load_socket_total` are gauges and lose it.
+ * Two names of C tor's break Prometheus's rules and are put right here: `tor_relay_traffic_bytes` is a counter and gets
+ * `_total`; `tor_relay_circuits_total` is a gauge and loses it. `tor_relay_load_socket_total` has no counterpart: what it
+ * tells is in `process_open_fds` and `process_max_fds`, which Prometheus's own client libraries agree on.
  *
  * @module
  */
@@ -14,6 +15,7 @@ import type { Metrics, Sample } from '../shared/metrics/types.js';
 import type { RouterStatus } from '../shared/netdoc/types.js';
 import { familyOf } from './addresses.js';
 import type { BandwidthLimiter } from './bandwidth-limit.js';
+import { registerCongestionMetrics } from './congestion-metrics.js';
 import type { ExitStats } from './exit-stats.js';
 import type { RelayStatus } from './relay-node.js';
 
@@ -50,6 +52,7 @@ const byType = by('type');
 export function registerRelayMetrics(metrics: Metrics, from: MetricSources): void {
   trafficMetrics(metrics, from);
   circuitMetrics(metrics, from);
+  registerCongestionMetrics(metrics, () => from.status().circuits.congestion);
   exitMetrics(metrics, from);
   defenceMetrics(metrics, from);
   standingMetrics(metrics, from);
@@ -158,6 +161,9 @@ function circuitMetrics(metrics: Metrics, { status, links }: MetricSources): voi
     'Total number of circuit protocol violation',
     [],
     () => one(status().circuits.violations),
+  );
+  metrics.counted('tor_relay_drop_cell_total', 'Total number of DROP cell we received', [], () =>
+    one(status().circuits.drops),
   );
   metrics.counted('cepa_relay_stray_cells_total', 'Cells for circuits that are not there', [], () =>
     one(links.strayCells),

@@ -15,6 +15,7 @@ import {
 import { RESOLVED } from '../shared/cell/relay-cells.js';
 import type { Channel, ChannelHandler, Leg } from '../shared/link/types.js';
 import type { Log } from '../shared/log/types.js';
+import { CongestionStats } from '../shared/onion/congestion-stats.js';
 import type { IncomingStream } from '../shared/onion/types.js';
 import { type CircuitHost, RelayCircuit } from './circuit.js';
 import type { DosDefences } from './dos.js';
@@ -26,7 +27,9 @@ import { OnionskinQueue } from './onionskins.js';
 const TRY_AGAIN = RESOLVED.encode({ answers: [{ type: 'error', transient: true, ttl: 0 }] });
 
 /** What the switch needs besides what its circuits need. */
-export interface SwitchEnv extends HandshakeEnv, Omit<CircuitHost, 'closed' | 'hsMessage' | 'queueFull'> {
+export interface SwitchEnv
+  extends HandshakeEnv,
+    Omit<CircuitHost, 'closed' | 'hsMessage' | 'queueFull' | 'drop'> {
   readonly defences: DosDefences;
   /** A circuit was asked for on the channel. */
   asked?(channel: Channel): void;
@@ -54,6 +57,9 @@ export interface SwitchStatus {
   };
   /** Circuits that ended because a peer broke the protocol. */
   readonly violations: number;
+  /** DROP cells that came for this relay. */
+  readonly drops: number;
+  readonly congestion: CongestionStats;
   readonly queuedCells: number;
   /** Circuits that died of a full queue. */
   readonly fullQueues: { readonly onward: number; readonly back: number };
@@ -72,13 +78,15 @@ export class CircuitSwitch implements ChannelHandler {
   private readonly handshakes = noHandshakes();
   private readonly processed = noHandshakes();
   private readonly dropped = noHandshakes();
+  private readonly congestion = new CongestionStats();
   private violations = 0;
+  private drops = 0;
   private created = 0;
   private refused = 0;
   private readonly fullQueues = { onward: 0, back: 0 };
 
   constructor(env: SwitchEnv) {
-    this.env = env;
+    this.env = { ...env, congestion: this.congestion };
     this.log = env.log;
     this.onionskins = new OnionskinQueue(env.clock, () => ({
       maxDelay: env.param('MaxOnionQueueDelay', 1750, 1, 0x7fffffff),
@@ -93,6 +101,7 @@ export class CircuitSwitch implements ChannelHandler {
       extendRules: env.extendRules,
       stream: (stream, from, circuit) => this.stream(stream, from, circuit),
       queueFull: (circuit, onward) => this.queueFull(circuit, onward),
+      drop: () => void this.drops++,
       hsMessage: (circuit, relayCommand, data) => this.roles.message(circuit, relayCommand, data),
       closed: (circuit, reason) => {
         if (reason === DestroyReason.PROTOCOL) this.violations++;
@@ -226,6 +235,8 @@ export class CircuitSwitch implements ChannelHandler {
         dropped: { ...this.dropped },
       },
       violations: this.violations,
+      drops: this.drops,
+      congestion: this.congestion,
       queuedCells,
       fullQueues: { ...this.fullQueues },
       streams,

@@ -314,9 +314,11 @@ test('under congestion control a paused stream sends XOFF, and XON when it goes 
   loop.settle();
   const taken = client.bytes.length;
   t.true(taken >= 500 * 488 && taken < 3_000 * RELAY_DATA_SIZE, `${taken}`);
+  t.like(loop.client.flow.stats, { xoffSent: 1, xonSent: 0 });
   here.resume();
   loop.settle();
   t.true(client.bytes.equals(bytes));
+  t.like(loop.client.flow.stats, { xoffSent: 1, xonSent: 1 });
   t.deepEqual(loop.violations, []);
 });
 

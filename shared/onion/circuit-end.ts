@@ -41,6 +41,8 @@ export interface CircuitEndOptions {
   onMessage(command: number, streamId: number, data: Uint8Array): void;
   /** BEGIN, BEGIN_DIR, RESOLVE. Without it they are violations: this end only opens streams. */
   onStream?(stream: IncomingStream): void;
+  /** A DROP came: long-range padding. */
+  onDrop?(): void;
   /** The peer broke the protocol: destroy the circuit. No more comes through this end. */
   onViolation(error: ProtocolError): void;
 }
@@ -145,6 +147,7 @@ export class CircuitEnd implements StreamHost {
   destroyed(_reason: number): void {
     if (this.dead) return;
     this.dead = true;
+    this.flow.closed?.();
     this.packer.stop();
     for (const stream of [...this.byId.values()]) stream.die(EndReason.DESTROY);
     this.halfClosed.clear();
@@ -209,6 +212,7 @@ export class CircuitEnd implements StreamHost {
   private message(batch: CellBatch, command: number, id: number, body: Buffer): void {
     switch (command) {
       case RelayCommand.DROP:
+        this.options.onDrop?.();
         break;
       case RelayCommand.BEGIN:
       case RelayCommand.BEGIN_DIR:

@@ -164,6 +164,7 @@ export class CircuitStream implements IncomingStream {
     if (this.xoffSent && !this.closed) {
       this.xoffSent = false;
       // No rate: our reader was slow for once, which says nothing about how fast it is.
+      if (this.host.flow.stats) this.host.flow.stats.xonSent++;
       this.host.post(RelayCommand.XON, this, XON.encode({ version: 0, kbps: 0 }));
     }
     this.credit();
@@ -260,8 +261,16 @@ export class CircuitStream implements IncomingStream {
       if (this.unread > MAX_EARLY_BYTES) this.fail(EndReason.RESOURCELIMIT);
     } else if (!this.xoffSent && !this.deaf && this.unread > this.host.flow.xoffBytes) {
       this.xoffSent = true;
+      this.countXoff();
       this.host.post(RelayCommand.XOFF, this, XOFF_BODY);
     }
+  }
+
+  private countXoff(): void {
+    const { stats } = this.host.flow;
+    if (!stats) return;
+    stats.xoffSent++;
+    stats.xoffBuffered.add(this.unread);
   }
 
   /** Hands over gathered data. */

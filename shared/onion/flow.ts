@@ -11,6 +11,7 @@
 import { ProtocolError } from '../bytes/errors.js';
 import { sameBytes } from '../bytes/text.js';
 import { SENDME } from '../cell/relay-cells.js';
+import type { CongestionStats } from './congestion-stats.js';
 
 /** Circuit window in DATA cells, and the cells one SENDME stands for. */
 export const CIRCUIT_WINDOW = 1000;
@@ -46,6 +47,10 @@ export interface FlowControl {
    * Throws ProtocolError or DecodeError.
    */
   acknowledged(body: Uint8Array, blocked: boolean): void;
+  /** Where congestion control sums up its numbers. */
+  readonly stats?: CongestionStats;
+  /** The circuit is gone. */
+  closed?(): void;
 }
 
 /** Which SENDMEs are taken. */

@@ -1,6 +1,7 @@
 import test from 'ava';
 import type { Clock } from '../runtime/types.js';
 import { vectors } from '../testing/vectors.js';
+import { CongestionStats, Mean } from './congestion-stats.js';
 import { checkSendmeInc, Vegas, vegasFlow, vegasParams } from './vegas.js';
 
 interface Case {
@@ -114,6 +115,39 @@ test('a round trip of nothing, or a leap of the clock, changes no window', (t) =
   vegas.inSlowStart = false;
   t.false(vegas.updateRtt(1000 * 5001));
   t.is(vegas.ewmaRtt, 1000);
+});
+
+test('what windows come to is summed up as C tor sums it up', (t) => {
+  const stats = new CongestionStats();
+  const vegas = new Vegas(params, 31, stats);
+  const answer = (rtt: number, blocked = false) => {
+    vegas.inflight = vegas.cwnd;
+    vegas.acknowledged(rtt, blocked);
+  };
+  answer(0);
+  t.is(stats.clockStalls, 1);
+  for (let i = 0; i < 20; i++) answer(100_000);
+  t.true(vegas.inSlowStart);
+  // A queue of ours that is full ends slow start at once.
+  answer(100_000, true);
+  t.like(stats, { created: 1, exitedSlowStart: 1, aboveSlowStartMax: 0, aboveDelta: 0, closed: 0 });
+  t.is(stats.slowStartBlockedShare.value, 100);
+  t.is(stats.exitWindow.value, vegas.cwnd);
+  t.is(stats.gammaDrop.value, 0);
+  // Round trips that are ten times as long: most of the window lies in queues.
+  for (let i = 0; i < 200 && stats.aboveDelta === 0; i++) answer(1_000_000);
+  t.is(stats.aboveDelta, 1);
+  t.true(stats.deltaShare.value > 0 && stats.deltaDrop.value > 0 && stats.queue.value > 0);
+  vegas.closed();
+  t.is(stats.closedWindow.value, vegas.cwnd);
+  const short = new Vegas(params, 31, stats);
+  short.closed();
+  t.is(stats.closedSlowStartWindow.value, 0);
+  t.like(stats, { created: 2, closed: 2 });
+  const mean = new Mean();
+  mean.add(50);
+  mean.add(151);
+  t.is(mean.value, 52);
 });
 
 test('a sendme_inc far from the consensus’s is refused', (t) => {

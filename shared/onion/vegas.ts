@@ -9,6 +9,7 @@
  */
 import { ProtocolError } from '../bytes/errors.js';
 import type { Clock } from '../runtime/types.js';
+import { CongestionStats } from './congestion-stats.js';
 import { type ConsensusParam, type FlowControl, SendmeTags } from './flow.js';
 
 /** How long the path is: what queue it may fill depends on it. */
@@ -103,16 +104,20 @@ export class Vegas {
   blockedChannel = false;
   ewmaRtt = 0;
   minRtt = 0;
+  private maxRtt = 0;
   private bdp = 0;
   private nextCcEvent = 1;
   private nextCwndEvent = 0;
   private clockBroken = false;
   private readonly params: VegasParams;
   private readonly sendmeInc: number;
+  private readonly stats: CongestionStats;
 
-  constructor(params: VegasParams, sendmeInc: number) {
+  constructor(params: VegasParams, sendmeInc: number, stats = new CongestionStats()) {
     this.params = params;
     this.sendmeInc = sendmeInc;
+    this.stats = stats;
+    stats.created++;
     this.cwnd = params.cwndInit;
   }
 
@@ -128,13 +133,18 @@ export class Vegas {
 
   /** Takes a round trip into the estimates; false when it cannot be one. */
   updateRtt(rtt: number): boolean {
-    if (this.stalledOrJumped(rtt)) return false;
+    if (this.stalledOrJumped(rtt)) {
+      this.stats.clockStalls++;
+      return false;
+    }
+    this.maxRtt = Math.max(this.maxRtt, rtt);
     this.ewmaRtt = ewma(rtt, this.ewmaRtt, this.ewmaCount());
     if (this.minRtt === 0) this.minRtt = this.ewmaRtt;
-    else if (this.cwnd === this.params.cwndMin && !this.inSlowStart)
+    else if (this.cwnd === this.params.cwndMin && !this.inSlowStart) {
       // The least window there is came of a round trip shorter than the path has: forget it.
       this.minRtt = mixOf(this.ewmaRtt, this.minRtt, this.params.rttResetPct);
-    else this.minRtt = Math.min(this.minRtt, this.ewmaRtt);
+      this.stats.rttResets++;
+    } else this.minRtt = Math.min(this.minRtt, this.ewmaRtt);
     return true;
   }
 
@@ -190,29 +200,69 @@ export class Vegas {
   }
 
   private slowStart(queue: number): void {
-    const { params } = this;
+    const { params, stats } = this;
     if (queue < params.gamma && !this.blockedChannel) {
       if (this.cwndFull) {
         const inc = this.slowStartIncrement();
         this.cwnd += inc;
-        if (inc * this.sendmesPerWindow() <= params.cwndInc * params.cwndIncRate) this.inSlowStart = false;
+        if (inc * this.sendmesPerWindow() <= params.cwndInc * params.cwndIncRate) {
+          this.exitSlowStart();
+          stats.belowIncrementFloor++;
+          stats.slowStartBlockedShare.add(0);
+        }
       }
     } else {
+      const before = this.cwnd;
       this.cwnd = this.bdp + params.gamma;
-      this.inSlowStart = false;
+      stats.slowStartBlockedShare.add(this.blockedChannel ? 100 : 0);
+      if (!this.blockedChannel) stats.gammaDrop.add(Math.max(0, before - this.cwnd));
+      this.exitSlowStart();
     }
     if (this.cwnd >= params.ssCwndMax) {
       this.cwnd = params.ssCwndMax;
-      this.inSlowStart = false;
+      this.exitSlowStart();
+      stats.aboveSlowStartMax++;
     }
+    stats.slowStartQueue.add(queue);
+  }
+
+  private exitSlowStart(): void {
+    if (!this.inSlowStart) return;
+    const { stats } = this;
+    this.inSlowStart = false;
+    stats.exitedSlowStart++;
+    stats.exitWindow.add(this.cwnd);
+    stats.exitBdp.add(this.bdp);
+    stats.exitIncrement.add(this.slowStartIncrement());
   }
 
   private steady(queue: number): void {
-    const { params } = this;
-    if (queue > params.delta) this.cwnd = this.bdp + params.delta - params.cwndInc;
-    else if (queue > params.beta || this.blockedChannel) this.cwnd -= params.cwndInc;
-    else if (this.cwndFull && queue < params.alpha) this.cwnd += params.cwndInc;
+    const { params, stats } = this;
+    if (queue > params.delta) {
+      const before = this.cwnd;
+      this.cwnd = this.bdp + params.delta - params.cwndInc;
+      stats.deltaDrop.add(Math.max(0, before - this.cwnd));
+      stats.aboveDelta++;
+      stats.sign('delta');
+    } else if (queue > params.beta || this.blockedChannel) {
+      this.cwnd -= params.cwndInc;
+      stats.blockedShare.add(this.blockedChannel ? 100 : 0);
+      stats.sign('beta');
+    } else if (this.cwndFull && queue < params.alpha) {
+      this.cwnd += params.cwndInc;
+      stats.sign('alpha');
+    } else stats.sign('none');
     this.cwnd = Math.max(this.cwnd, params.cwndMin);
+    stats.queue.add(queue);
+    stats.bdp.add(this.bdp);
+  }
+
+  /** The circuit is gone. A window that little was sent through says nothing. */
+  closed(): void {
+    const { stats } = this;
+    stats.closed++;
+    if (!this.inSlowStart) stats.closedWindow.add(this.cwnd);
+    else if (this.maxRtt !== this.minRtt) stats.closedSlowStartWindow.add(this.cwnd);
   }
 
   /** Limited slow start (RFC 3742). */
@@ -249,6 +299,8 @@ export interface VegasOptions {
   readonly sendmeInc: number;
   readonly param: ConsensusParam;
   readonly path: VegasPath;
+  /** Where its numbers are summed up. */
+  readonly stats?: CongestionStats;
 }
 
 class VegasFlow implements FlowControl {
@@ -256,6 +308,7 @@ class VegasFlow implements FlowControl {
   readonly xoffBytes: number;
   /** The window itself, for metrics and tests. */
   readonly vegas: Vegas;
+  readonly stats: CongestionStats;
   private readonly clock: Clock;
   private readonly sendmeInc: number;
   private readonly tags: SendmeTags;
@@ -267,7 +320,8 @@ class VegasFlow implements FlowControl {
     const params = vegasParams(options.param, options.path);
     this.clock = clock;
     this.sendmeInc = options.sendmeInc;
-    this.vegas = new Vegas(params, options.sendmeInc);
+    this.stats = options.stats ?? new CongestionStats();
+    this.vegas = new Vegas(params, options.sendmeInc, this.stats);
     this.xoffBytes = params.xoffCells * MIN_CELL_DATA;
     this.tags = new SendmeTags({ acceptVersion: options.param('sendme_accept_min_version', 0, 0, 255) });
   }
@@ -297,6 +351,10 @@ class VegasFlow implements FlowControl {
   acknowledged(body: Uint8Array, blocked: boolean): void {
     this.tags.check(body);
     this.vegas.acknowledged(this.microseconds() - this.sentAt.shift()!, blocked);
+  }
+
+  closed(): void {
+    this.vegas.closed();
   }
 
   private microseconds(): number {
