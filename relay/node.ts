@@ -14,7 +14,6 @@ import { createChannelManager, type LinkManager, type PeerNews } from '../shared
 import type { Channel } from '../shared/link/types.js';
 import type { Consensus, RelayId } from '../shared/netdoc/types.js';
 import type { Env } from '../shared/runtime/env.js';
-import type { Timer } from '../shared/runtime/types.js';
 import type { Options } from '../shared/torrc/options.js';
 import type { AccountingState } from './accounting.js';
 import { Authorities, exchangeTimeout } from './authorities.js';
@@ -46,6 +45,7 @@ import { linkSource } from './ports.js';
 import { type OwnDocuments, PUBLIC_TIMES, Publisher, TESTING_TIMES } from './publish.js';
 import type { RelayExtras, RelayNode, RelayStatus } from './relay-node.js';
 import { RELOADABLE, takeOver } from './reload.js';
+import { Rounds } from './rounds.js';
 import { SelfAddress } from './self.js';
 import { assumedReachable, SelfTest } from './self-test.js';
 import { serveStream } from './streams.js';
@@ -54,7 +54,7 @@ import { CircuitSwitch } from './switch.js';
 export type { RelayExtras, RelayNode, RelayStatus } from './relay-node.js';
 
 const MINUTE = 60_000;
-/** Milliseconds between looks at keys that may be due for rotation, and between saves of the bandwidth history. */
+/** Between looks at keys that may be due for rotation, and between saves of the bandwidth history. */
 const HOUSEKEEPING = 10 * MINUTE;
 
 /** Bytes of onion-service descriptors a relay holds: some thousands of them. */
@@ -98,7 +98,7 @@ class Relay implements RelayNode {
   private readonly hsDir: HsDirStore | undefined;
   private readonly ports: PortSet;
   private familyKeys: readonly Ed25519Signer[] = [];
-  private timer: Timer | undefined;
+  private readonly housekeeping: Rounds;
   private stopping: Promise<void> | undefined;
   private readonly drain: Drain;
 
@@ -193,6 +193,12 @@ class Relay implements RelayNode {
     this.selfTest = this.makeSelfTest(extras.dirServer !== undefined);
     this.publisher = this.makePublisher();
     this.drain = new Drain(env.clock, () => this.circuits.count);
+    this.housekeeping = new Rounds({
+      ...env,
+      task: 'renew keys or save the bandwidth history',
+      every: HOUSEKEEPING,
+      round: () => this.rotateAndSave(),
+    });
     this.heartbeat = new Heartbeat({
       ...env,
       period: () => options.HeartbeatPeriod,
@@ -307,7 +313,7 @@ class Relay implements RelayNode {
       this.dirManager?.start();
       this.selfTest.start();
     }
-    this.keepHouse();
+    this.housekeeping.start();
     this.heartbeat.start();
   }
 
@@ -339,17 +345,6 @@ class Relay implements RelayNode {
       this.channels.hangUp('hibernating');
     }
     await this.ports.close();
-  }
-
-  /** One round after the other, and held: on virtual time many would fall due while one makes its RSA key. */
-  private keepHouse(): void {
-    const { clock, log } = this.env;
-    this.timer = clock.setTimer(HOUSEKEEPING, async () => {
-      await clock.hold(this.rotateAndSave()).catch((error: Error) => {
-        log.warn(`Cannot renew keys or save the bandwidth history: ${error.message}`);
-      });
-      if (!this.stopping) this.keepHouse();
-    });
   }
 
   reload(next: Options): readonly string[] {
@@ -396,7 +391,7 @@ class Relay implements RelayNode {
 
   private async shutDown(graceful: boolean): Promise<void> {
     const { env } = this;
-    this.timer?.cancel();
+    this.housekeeping.stop();
     this.heartbeat.stop();
     this.selfTest.stop();
     this.publisher.stop();
