@@ -4,6 +4,7 @@
  * @module
  */
 import type { Stream } from '../shared/onion/types.js';
+import type { Options } from '../shared/torrc/options.js';
 import type { ServiceStatus } from './hs/service.js';
 import type { Isolation } from './isolation.js';
 import type { StreamClient, StreamRequest, StreamTarget } from './streams.js';
@@ -54,5 +55,7 @@ export interface ClientNode {
     readonly host: string;
     readonly port: number;
   }[];
+  /** Takes over what can change while it runs (SIGHUP); the names of the options it takes. */
+  reload(options: Options): readonly (keyof Options)[];
   stop(): Promise<void>;
 }

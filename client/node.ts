@@ -45,6 +45,9 @@ const TICK = 1000;
 /** A difference to a relay's clock that is worth a warning, milliseconds (C tor: NETINFO_NOTICE_SKEW). */
 const CLOCK_SKEW = 3_600_000;
 
+/** Options that can change while it runs. */
+const ONION_OPTIONS = ['HiddenServiceDir', 'ClientOnionAuthDir'] as const;
+
 /** Starts a client: opens its ports, loads its state, begins to bootstrap. Rejects when the configuration cannot be honoured or a port not be opened. */
 export async function startClient(options: Options, env: Env): Promise<ClientNode> {
   const rules = pathRulesOf(options);
@@ -77,6 +80,7 @@ class Client implements ClientNode {
   private network: Network | undefined;
   private timer: Timer | undefined;
   private warnedOfClock = false;
+  private stopped = false;
 
   constructor(
     options: Options,
@@ -256,6 +260,7 @@ class Client implements ClientNode {
   }
 
   async stop(): Promise<void> {
+    this.stopped = true;
     this.timer?.cancel();
     this.directory.stop();
     this.onion.stop();
@@ -303,6 +308,27 @@ class Client implements ClientNode {
     this.bootstrap.reached('ap_conn');
     circuitManager.tick();
     this.onion.tick();
+  }
+
+  /** Takes over what can change while running: onion services and the keys for those of others, read anew. */
+  reload(next: Options): readonly (keyof Options)[] {
+    void this.reloadOnion(next);
+    return ONION_OPTIONS;
+  }
+
+  private async reloadOnion(next: Options): Promise<void> {
+    const { env, options } = this;
+    try {
+      const files = await loadOnionFiles(next, env);
+      for (const name of ONION_OPTIONS) Object.assign(options, { [name]: next[name] });
+      if (!this.stopped) this.onion.reconfigure(files);
+      const { services, clientKeys } = files;
+      env.log.info('read onion services anew', { services: services.length, keys: clientKeys.size });
+    } catch (error) {
+      env.log.error(
+        `Onion services and client authorizations stay as they were: ${(error as Error).message}`,
+      );
+    }
   }
 
   private reportCircuit(state: 'built' | 'used' | 'closed', { id, kind, path }: PooledCircuit): void {

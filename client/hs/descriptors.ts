@@ -42,7 +42,7 @@ export interface DescriptorParts {
   readonly directories: HsDirectories;
   readonly directory: HsDirClient;
   /** Keys for services that want one, by identity in hex. */
-  readonly clientKeys: ReadonlyMap<string, X25519KeyPair>;
+  clientKeys(): ReadonlyMap<string, X25519KeyPair>;
   network(): Network | undefined;
 }
 
@@ -131,7 +131,7 @@ export class DescriptorCache {
     const now = clock.now();
     if (descriptor.certExpires <= now)
       throw new DecodeError('hs-descriptor.descriptor-signing-key-cert', 'has expired');
-    const content = decryptHsDescriptor(descriptor, names.subcredential, clientKeys.get(key));
+    const content = decryptHsDescriptor(descriptor, names.subcredential, clientKeys().get(key));
     const expires = now + descriptor.lifetimeMinutes * MINUTE;
     return { names, content, revision: descriptor.revision, expires };
   }

@@ -20,10 +20,25 @@ const DOS_BURST = 200;
 
 /** Onion services. */
 export class OnionHost {
-  private readonly services: OnionService[];
+  private readonly parts: ServiceParts;
+  private services: OnionService[];
 
   constructor(configs: readonly ServiceConfig[], parts: ServiceParts) {
+    this.parts = parts;
     this.services = configs.map((config) => new OnionService(config, parts));
+  }
+
+  /** Takes another configuration: services that stay go on, others stop or begin [register_all_services]. */
+  reconfigure(configs: readonly ServiceConfig[]): void {
+    const before = new Map(this.services.map((service) => [service.address, service]));
+    this.services = configs.map((config) => {
+      const known = before.get(config.address);
+      before.delete(config.address);
+      known?.reconfigure(config);
+      return known ?? new OnionService(config, this.parts);
+    });
+    for (const gone of before.values()) gone.stop();
+    this.tick();
   }
 
   /** What is due: call it about once a second. */

@@ -44,6 +44,7 @@ export class Onion {
   private readonly report: OnionParts['report'];
   /** HSDirs told of, by service. */
   private readonly told: number[] = [];
+  private clientKeys: OnionFiles['clientKeys'];
 
   constructor(parts: OnionParts, files: OnionFiles) {
     const { clock, log, options, rules, network } = parts;
@@ -56,7 +57,8 @@ export class Onion {
       directories: new HsDirectories(options.TestingTorNetwork),
       directory: new HsDirClient(builder, clock),
     };
-    const descriptors = new DescriptorCache({ ...common, clientKeys: files.clientKeys });
+    this.clientKeys = files.clientKeys;
+    const descriptors = new DescriptorCache({ ...common, clientKeys: () => this.clientKeys });
     const meetings = new Meetings({ ...common, descriptors });
     this.client = new OnionClient({ clock, log, options, meetings, network });
     this.host = new OnionHost(files.services, common);
@@ -82,6 +84,12 @@ export class Onion {
       this.told[index] = directories;
       this.report?.({ type: 'onion-service', index, directories });
     });
+  }
+
+  /** Takes what was read anew. */
+  reconfigure({ services, clientKeys }: OnionFiles): void {
+    this.clientKeys = clientKeys;
+    this.host.reconfigure(services);
   }
 
   /** How the services hosted here are, in the order of the configuration. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { IntroDosParams } from '../../shared/cell/hs-cells.js';
 import { type Ed25519ExpandedKey, generateEd25519 } from '../../shared/crypto/ed25519.js';
 import { srvRunLength, srvRunStart } from '../../shared/hs/periods.js';
 import { revisionCounter, revisionKey } from '../../shared/hs/revision.js';
@@ -35,14 +36,22 @@ const EXTRA_POINTS = 2;
 const MAX_BEGUN = 5;
 
 /** What a period needs of its service. */
-export interface PeriodParts extends IntroPointParts {
+export interface PeriodParts extends Omit<IntroPointParts, 'dos'> {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly param: ConsensusParam;
   readonly rules: PathRules;
   readonly directory: HsDirClient;
+  /** As it is now: it may change while the service runs. */
+  config(): PeriodConfig;
+}
+
+/** What the owner has a say in. */
+export interface PeriodConfig {
   readonly introPoints: number;
+  /** What the service wants to be spared; undefined: what the consensus says. */
+  readonly dos: IntroDosParams | undefined;
   /** x25519 keys; empty: everyone may come. */
   readonly clients: readonly Uint8Array[];
 }
@@ -99,7 +108,7 @@ export class ServicePeriod {
       point.close();
       this.points.splice(this.points.indexOf(point), 1);
     }
-    const { introPoints } = this.parts;
+    const { introPoints } = this.parts.config();
     const established = this.established;
     // The quickest stay.
     if (established.length >= introPoints) this.keepOnly(established.slice(0, introPoints));
@@ -113,7 +122,8 @@ export class ServicePeriod {
   }
 
   private begin(network: Network, now: number): boolean {
-    const { rules, random, introPoints } = this.parts;
+    const { rules, random } = this.parts;
+    const { introPoints, dos } = this.parts.config();
     for (const [id, until] of this.failed) if (until <= now) this.failed.delete(id);
     this.begun = this.begun.filter((time) => now - time < FAILED_FOR);
     if (this.begun.length >= introPoints * MAX_BEGUN + EXTRA_POINTS) return false;
@@ -127,7 +137,7 @@ export class ServicePeriod {
     );
     if (!relay) return false;
     this.begun.push(now);
-    const point = new ServiceIntroPoint(relay, this.parts);
+    const point = new ServiceIntroPoint(relay, { ...this.parts, dos });
     this.points.push(point);
     point.start();
     return true;
@@ -159,7 +169,7 @@ export class ServicePeriod {
 
   /** Whether it is time to publish with as many introduction points as there are. */
   private isComplete(established: number, now: number): boolean {
-    const complete = established >= this.parts.introPoints;
+    const complete = established >= this.parts.config().introPoints;
     if (complete || established === 0) {
       this.waitingSince = undefined;
       return complete;
@@ -173,7 +183,8 @@ export class ServicePeriod {
     { consensus }: Network,
     slot: 0 | 1,
   ): string | undefined {
-    const { clock, random, param, clients } = this.parts;
+    const { clock, random, param } = this.parts;
+    const { clients } = this.parts.config();
     const now = clock.now();
     // The first descriptor goes by the value of the run before the current one.
     const start = srvRunStart(consensus) - (slot === 0 ? srvRunLength(consensus) : 0);
@@ -198,7 +209,7 @@ export class ServicePeriod {
     );
   }
 
-  /** Publishes as soon as it can. */
+  /** Publishes anew as soon as it can. */
   republish(): void {
     this.nextUpload = 0;
   }

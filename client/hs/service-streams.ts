@@ -38,7 +38,8 @@ export interface ServiceStreamsParts {
   readonly transport: Transport;
   /** Finds servers that are named. */
   readonly resolver: Resolver;
-  readonly rules: StreamRules;
+  /** As they are now. */
+  rules(): StreamRules;
   /** Ends the circuit the streams are on. */
   closeCircuit(): void;
 }
@@ -56,7 +57,8 @@ export class ServiceStreams {
 
   /** Takes a stream the client asks for. */
   take(stream: IncomingStream): void {
-    const { rules, log } = this.parts;
+    const { log } = this.parts;
+    const rules = this.parts.rules();
     // It ends with the circuit, and its client tries another one.
     if (this.closing) return;
     const port = stream.command === RelayCommand.BEGIN ? portOf(stream.request) : undefined;

@@ -4,8 +4,8 @@
  * @module
  */
 
+import { toHex } from '../../shared/bytes/text.js';
 import { RelayCommand } from '../../shared/cell/commands.js';
-import type { IntroDosParams } from '../../shared/cell/hs-cells.js';
 import type { Ed25519ExpandedKey } from '../../shared/crypto/ed25519.js';
 import {
   answerIntroduction,
@@ -26,7 +26,7 @@ import type { HsDirClient, HsDirectories } from './directory.js';
 import { controlsCongestion, joinedFlow, offeredSendmeInc } from './flow.js';
 import { type HsTarget, namedTarget } from './paths.js';
 import type { ServiceIntroPoint } from './service-intro.js';
-import { ServicePeriod } from './service-period.js';
+import { type PeriodConfig, ServicePeriod } from './service-period.js';
 import { ServiceStreams, type StreamRules } from './service-streams.js';
 
 /** Milliseconds for which a cookie is not met again [REND_REPLAY_TIME_INTERVAL]. */
@@ -38,15 +38,11 @@ const RENDEZVOUS_TIMEOUT = 30_000;
 const MAX_MEETING = 256;
 
 /** How a service is set up. */
-export interface ServiceConfig {
+export interface ServiceConfig extends PeriodConfig {
   readonly identity: Ed25519ExpandedKey;
   /** With `.onion`. */
   readonly address: string;
   readonly rules: StreamRules;
-  readonly introPoints: number;
-  readonly dos: IntroDosParams | undefined;
-  /** x25519 keys; empty: everyone may come. */
-  readonly clients: readonly Uint8Array[];
 }
 
 /** What services share. */
@@ -81,7 +77,7 @@ export interface ServiceStatus {
 
 /** A running service. */
 export class OnionService {
-  readonly config: ServiceConfig;
+  private settings: ServiceConfig;
   private readonly parts: ServiceParts;
   private readonly periods = new Map<number, ServicePeriod>();
   private readonly cookies = new ReplayCache({ horizon: COOKIE_MEMORY, max: MAX_COOKIES });
@@ -91,7 +87,7 @@ export class OnionService {
   private dirty = false;
 
   constructor(config: ServiceConfig, parts: ServiceParts) {
-    this.config = config;
+    this.settings = config;
     this.parts = parts;
   }
 
@@ -115,13 +111,11 @@ export class OnionService {
   private period(time: { readonly number: number; readonly length: number }): ServicePeriod {
     const known = this.periods.get(time.number);
     if (known) return known;
-    const { config, parts } = this;
+    const { settings: config, parts } = this;
     const period: ServicePeriod = new ServicePeriod(periodKeys(config.identity, time), {
       ...parts,
       rules: parts.pathRules,
-      introPoints: config.introPoints,
-      dos: config.dos,
-      clients: config.clients,
+      config: () => this.settings,
       changed: () => this.soon(),
       introduce2: (point, body) => this.introduced(period, point, body),
     });
@@ -207,7 +201,7 @@ export class OnionService {
       log,
       transport,
       resolver,
-      rules: this.config.rules,
+      rules: () => this.settings.rules,
       closeCircuit: () => {
         this.joined.delete(circuit);
         circuit.close();
@@ -221,9 +215,25 @@ export class OnionService {
 
   // Life
 
+  get address(): string {
+    return this.settings.address;
+  }
+
+  /**
+   * Takes another configuration of the same service. Introduction points and clients stay; when other clients are let
+   * in, the descriptors that say so are published at once [move_descriptors].
+   */
+  reconfigure(config: ServiceConfig): void {
+    const before = this.settings.clients.map(toHex).sort().join();
+    this.settings = config;
+    if (config.clients.map(toHex).sort().join() !== before)
+      for (const period of this.periods.values()) period.republish();
+    this.soon();
+  }
+
   status(): ServiceStatus {
     return {
-      address: this.config.address,
+      address: this.settings.address,
       descriptors: [...this.periods.values()].map((period) => ({
         period: period.keys.period.number,
         introPoints: period.established.length,

@@ -43,7 +43,11 @@ export async function startRole(role: Role, options: Options, env: Env): Promise
       const { startClient } = await import('../../client/node.js');
       const client = await startClient(options, env);
       if (env.metrics) registerClientMetrics(env.metrics, () => client.status());
-      return { stop: () => client.stop(), missing: () => clientMissing(client.status()) };
+      return {
+        stop: () => client.stop(),
+        reload: (next) => client.reload(next),
+        missing: () => clientMissing(client.status()),
+      };
     }
   }
 }

@@ -13,6 +13,7 @@ import type { Stream } from '../../shared/onion/types.js';
 import type { SimHost } from '../../shared/runtime/sim/world.js';
 import type { Conn } from '../../shared/runtime/types.js';
 import { type MemoryStore, memoryStore } from '../../shared/store/memory.js';
+import type { Options } from '../../shared/torrc/options.js';
 import { loadOptions } from '../../shared/torrc/parse.js';
 
 const SECOND = 1000;
@@ -97,6 +98,17 @@ export class OnionNetwork {
     return new OnionNetwork(network);
   }
 
+  private optionsOf(name: string, lines: readonly string[]): Options {
+    const text = [...this.network.common, 'SocksPort 0', `Nickname ${name}`, ...lines].join('\n');
+    return loadOptions({ files: [{ name: 'torrc', text }], args: [], role: 'client' }).options;
+  }
+
+  /** SIGHUP, with these lines in the torrc. */
+  async reload(site: ClientSite, lines: readonly string[]): Promise<void> {
+    site.node.reload(this.optionsOf(site.name, lines));
+    await this.world.advance(SECOND);
+  }
+
   /** Starts a client; `directories` are what it finds elsewhere on its disk. */
   async client(
     name: string,
@@ -108,8 +120,7 @@ export class OnionNetwork {
     const host = this.world.host(address, skew);
     const store = memoryStore();
     const log = memoryLog();
-    const text = [...this.network.common, 'SocksPort 0', `Nickname ${name}`, ...lines].join('\n');
-    const { options } = loadOptions({ files: [{ name: 'torrc', text }], args: [], role: 'client' });
+    const options = this.optionsOf(name, lines);
     const storeAt = (directory: string) => {
       const known = directories.get(directory) ?? memoryStore();
       directories.set(directory, known);
@@ -157,10 +168,10 @@ export class OnionNetwork {
     site.node = undefined;
   }
 
-  /** Whether each service has all its descriptors out; lets time pass until then. */
-  async published(site: ClientSite, least: number, seconds = 120): Promise<boolean> {
+  /** Whether a service has both its descriptors out, at `least` HSDirs each; lets time pass until then. */
+  async published(site: ClientSite, least: number, seconds = 120, index = 0): Promise<boolean> {
     for (let i = 0; i < seconds; i++) {
-      const { descriptors } = site.node.status().onionServices[0]!;
+      const descriptors = site.node.status().onionServices[index]?.descriptors ?? [];
       if (descriptors.length === 2 && descriptors.every(({ heldBy }) => heldBy >= least)) return true;
       await this.world.advance(SECOND);
     }
