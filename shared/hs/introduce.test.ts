@@ -152,6 +152,10 @@ test('revision counters grow, differ from service to service, and stay small', (
     last = counter;
   }
   t.true(last < 2n ** 34n);
+  // A random value is gone by for two days, and by a service that is behind for half a day more.
+  const day = 86_400;
+  for (let seconds = day; seconds <= 2.5 * day; seconds += 3600)
+    t.true(revisionCounter(key, seconds + 1) > revisionCounter(key, seconds), `${seconds} seconds`);
   t.not(revisionCounter(random.bytes(32), 3600), revisionCounter(key, 3600));
   t.is(revisionCounter(key, -5), revisionCounter(key, 0));
 });

@@ -12,8 +12,11 @@ import { bytesOf } from '../bytes/text.js';
 import { sha3_256 } from '../crypto/digest.js';
 import type { Ed25519ExpandedKey } from '../crypto/ed25519.js';
 
-/** Seconds the scheme reaches [OPE_INPUT_MAX]: a day and a half. */
-const MAX_SECONDS = 131_072;
+/**
+ * Seconds the scheme reaches [OPE_INPUT_MAX]: three days. A descriptor goes by a value for two, and a service whose
+ * consensus is old for longer.
+ */
+const MAX_SECONDS = 1 << 18;
 /** C tor hashes the string's NUL, too. */
 const PREFIX = bytesOf('rev-counter-generation\0');
 
