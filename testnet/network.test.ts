@@ -26,6 +26,7 @@ import {
   upload,
 } from './testing/applications.js';
 import { Live, until } from './testing/live.js';
+import { complaints, fallen, scrape } from './testing/metrics.js';
 
 const MB = 1_000_000;
 
@@ -35,6 +36,8 @@ const FAMILY = ['relay1', 'relay2', 'exit1'];
 const STRANGER = 'relay3';
 const EXCLUDED = 'relay6';
 const EXCLUDED_EXIT = 'exit3';
+/** One of each kind, asked for its numbers. */
+const MEASURED = ['auth1', 'relay1', 'exit2', 'client'];
 
 let live: Live;
 let directory: string;
@@ -55,7 +58,8 @@ test.before(async (t) => {
     await Promise.all(named.map(async (name) => [name, await fingerprintOf(name)] as const)),
   );
   const family = FAMILY.map((name) => ids.get(name)).join(',');
-  const more = ({ name }: NodePlan): string[] => {
+  const metrics = (name: string) => (MEASURED.includes(name) ? ['MetricsPort 127.0.0.1:auto'] : []);
+  const paths = (name: string): string[] => {
     if (FAMILY.includes(name) || name === STRANGER) return [`MyFamily ${family}`];
     if (name !== 'client') return [];
     return [
@@ -64,6 +68,7 @@ test.before(async (t) => {
       `ExcludeExitNodes ${ids.get(EXCLUDED_EXIT)}`,
     ];
   };
+  const more = ({ name }: NodePlan) => [...metrics(name), ...paths(name)];
   live = await Live.launch({ directory, more });
 });
 
@@ -281,6 +286,32 @@ for (const position of [1, 2, 0])
       t.is(live.testnet.network.state(victim!).fingerprint, fingerprint);
     },
   );
+
+test.serial(
+  'after load, what every role shows is by Prometheus’s rules, and its counters only grow',
+  async (t) => {
+    const ports = MEASURED.map((name) => {
+      const told = live.told(name).find((event) => event.type === 'listening' && event.what === 'metrics');
+      return told?.type === 'listening' ? told.port : 0;
+    });
+    const first = await Promise.all(ports.map(scrape));
+    await download(live.site(), '/bytes/1000000');
+    const second = await Promise.all(ports.map(scrape));
+    for (const [i, name] of MEASURED.entries()) {
+      t.deepEqual(complaints(first[i]!.text), [], name);
+      t.deepEqual(fallen(first[i]!.families, second[i]!.families), [], name);
+    }
+    const total = (name: string, metric: string) =>
+      second[MEASURED.indexOf(name)]!.families.get(metric)!.samples.reduce(
+        (sum, { value }) => sum + value,
+        0,
+      );
+    t.true(total('relay1', 'tor_relay_traffic_bytes_total') > 0);
+    t.true(total('auth1', 'cepa_authority_voting_steps_total') > 0);
+    t.is(total('client', 'cepa_bootstrap_ratio'), 1);
+    for (const name of MEASURED) t.is(total(name, 'cepa_ready'), 1, name);
+  },
+);
 
 test.serial('an authority that was killed is back as who it was, with its documents', async (t) => {
   const before = live.testnet.network.state('auth2');

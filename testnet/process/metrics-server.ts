@@ -19,6 +19,9 @@ import type { NodeEvent } from '../../shared/runtime/env.js';
 import type { Options } from '../../shared/torrc/options.js';
 import type { Missing } from './readiness.js';
 
+const UNTIL = 'When the consensus in use expires';
+const AFTER = 'From when on the consensus in use is valid';
+
 /** Who may ask when no policy is given. */
 const THIS_MACHINE = ['accept 127.0.0.0/8', 'accept6 [::1]'];
 
@@ -94,28 +97,23 @@ function answer(
   );
 }
 
-/** What every role tells by its events. */
+/** What every role tells by its events; what a role never tells of is not shown. */
 function eventMetrics(metrics: Metrics, env: MetricsServerEnv): (event: NodeEvent) => void {
   metrics.observed('cepa_ready', 'Whether the node is of use (/readyz)', () =>
     env.missing() === undefined ? 1 : 0,
   );
-  const validUntil = metrics.gauge(
-    'cepa_consensus_valid_until_timestamp_seconds',
-    'When the consensus in use expires',
-  );
-  const validAfter = metrics.gauge(
-    'cepa_consensus_valid_after_timestamp_seconds',
-    'From when on the consensus in use is valid',
-  );
-  const relays = metrics.gauge('cepa_consensus_relays', 'Relays in the consensus in use');
-  const bootstrap = metrics.gauge('cepa_bootstrap_ratio', 'Progress of the client, from 0 to 1');
-  const votes = metrics.counter('cepa_authority_voting_steps_total', 'Steps of votes', ['step']);
+  const show = (name: string, help: string, value: number) => metrics.gauge(name, help).set(value);
   return (event) => {
     if (event.type === 'consensus') {
-      validUntil.set(event.validUntil / 1000);
-      validAfter.set(event.validAfter / 1000);
-      relays.set(event.relays);
-    } else if (event.type === 'bootstrap') bootstrap.set(event.percent / 100);
-    else if (event.type === 'voting') votes.add(1, { step: event.step });
+      const { validAfter, validUntil } = event;
+      show('cepa_consensus_valid_until_timestamp_seconds', UNTIL, validUntil / 1000);
+      show('cepa_consensus_valid_after_timestamp_seconds', AFTER, validAfter / 1000);
+      show('cepa_consensus_relays', 'Relays in the consensus in use', event.relays);
+    } else if (event.type === 'bootstrap')
+      show('cepa_bootstrap_ratio', 'Progress of the client, from 0 to 1', event.percent / 100);
+    else if (event.type === 'voting')
+      metrics
+        .counter('cepa_authority_voting_steps_total', 'Steps of votes', ['step'])
+        .add(1, { step: event.step });
   };
 }
