@@ -54,6 +54,45 @@ test('three authorities agree on both flavours and all sign', async (t) => {
   await network.stop();
 });
 
+test('authorities tell of the relays they have reached, and vote at other times once they are told to', async (t) => {
+  const hold = ['TestingV3AuthInitialVotingInterval 30 minutes', 'V3AuthVotingInterval 30 minutes'];
+  const network = await started('told when', ...hold);
+  for (const { events, node } of network.authorities) {
+    t.deepEqual(events.filter(({ type }) => type === 'relays').at(-1), {
+      type: 'relays',
+      known: 5,
+      running: 5,
+    });
+    t.deepEqual(
+      events.filter(({ type }) => type === 'voting'),
+      [],
+    );
+    t.is(node!.status().nextConsensus, Date.UTC(2026, 2, 1, 0, 30, 0));
+  }
+  // 23 s after midnight.
+  for (const site of network.authorities) {
+    const taken = network.reloadAuthority(
+      site,
+      'TestingV3AuthInitialVotingInterval 5 seconds',
+      'TestingV3AuthInitialVoteDelay 2 seconds',
+      'TestingV3AuthInitialDistDelay 2 seconds',
+      'TestingV3AuthVotingStartOffset 1 second',
+      'V3AuthVotingInterval 20 seconds',
+    );
+    t.true(taken.includes('TestingV3AuthVotingStartOffset'));
+    t.is(site.node!.status().nextConsensus, Date.UTC(2026, 2, 1, 0, 0, 26));
+  }
+  await network.world.advance(3 * SECOND);
+  const first = consensusOf(network.authorities[0]!);
+  t.is(first.validAfter, Date.UTC(2026, 2, 1, 0, 0, 26));
+  t.is(first.routers.length, 5);
+  t.is(first.signatures.length, 3);
+  // The interval of the consensus sets the pace from here on.
+  await network.world.advance(INTERVAL);
+  t.is(consensusOf(network.authorities[0]!).validAfter, Date.UTC(2026, 2, 1, 0, 0, 41));
+  await network.stop();
+});
+
 test('with one of three dead the round still closes', async (t) => {
   const network = await started('one dead');
   network.authorities[2]!.host.crash();

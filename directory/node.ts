@@ -47,12 +47,25 @@ const SAVE_DELAY = 15_000;
 const SAVE_DELAY_TESTING = 1_000;
 /** Histories are saved, discounted, and the certificate is looked at this often. */
 const HOUSEKEEPING = 30 * MINUTE;
+/** In a testing network somebody may wait for relays to be seen; changes within so long are told at once. */
+const RELAYS_NEWS_TESTING = 20;
 /** Downtime that having moved counts as, before there is a consensus to tell (C tor `rep_hist_note_router_reachable`). */
 const MOVE_PENALTY = 60 * MINUTE;
 const MOVE_PENALTY_TESTING = 4 * MINUTE;
 
 const ALL = ['documents', 'consensus', 'pinned keys', 'router history', 'shared randomness'] as const;
 type Kept = (typeof ALL)[number];
+
+/** Options on which the times of votes depend, taken over at SIGHUP (C tor `options_transition_affects_dirauth_timing`). */
+const TIMING = [
+  'V3AuthVotingInterval',
+  'V3AuthVoteDelay',
+  'V3AuthDistDelay',
+  'TestingV3AuthInitialVotingInterval',
+  'TestingV3AuthInitialVoteDelay',
+  'TestingV3AuthInitialDistDelay',
+  'TestingV3AuthVotingStartOffset',
+] as const;
 
 /** How an authority is, for readiness, logs and metrics. */
 export interface AuthorityStatus {
@@ -131,7 +144,7 @@ class Authority implements AuthorityNode {
   private roster!: Roster;
   private prober!: Prober;
   private voting!: Voting;
-  private readonly timers: Partial<Record<'housekeeping' | 'certificate', Timer>> = {};
+  private readonly timers: Partial<Record<'housekeeping' | 'certificate' | 'relays', Timer>> = {};
   private stopping: Promise<void> | undefined;
 
   constructor(options: Options, env: Env, keys: AuthorityKeys, relayKeys: RelayKeys) {
@@ -254,6 +267,7 @@ class Authority implements AuthorityNode {
       own,
       testingNetwork: options.TestingTorNetwork,
       channels: () => this.relay.channels,
+      reached: () => this.relaysChanged(),
       movePenalty: () => {
         const consensus = this.cache.consensus('ns');
         if (!consensus) return options.TestingTorNetwork ? MOVE_PENALTY_TESTING : MOVE_PENALTY;
@@ -299,8 +313,21 @@ class Authority implements AuthorityNode {
 
   private upload(text: string): UploadResult {
     const result = this.roster.upload(text, this.env.clock.now());
-    if (result.changed) this.keeper.soon('documents');
+    if (result.changed) {
+      this.keeper.soon('documents');
+      this.relaysChanged();
+    }
     return result;
+  }
+
+  /** Tells how many relays there are, where that is few enough to count often. */
+  private relaysChanged(): void {
+    const { clock, report } = this.env;
+    if (!report || !this.options.TestingTorNetwork || this.timers.relays) return;
+    this.timers.relays = clock.setTimer(RELAYS_NEWS_TESTING, () => {
+      delete this.timers.relays;
+      report({ type: 'relays', ...this.roster.count(clock.now()) });
+    });
   }
 
   /** Another authority had a newer consensus than we. */
@@ -345,7 +372,10 @@ class Authority implements AuthorityNode {
   }
 
   reload(options: Options): readonly string[] {
-    return this.relay.reload(options);
+    const changed = TIMING.filter((name) => this.options[name] !== options[name]);
+    for (const name of changed) Object.assign(this.options, { [name]: options[name] });
+    if (changed.length > 0) this.voting.reschedule();
+    return [...TIMING, ...this.relay.reload(options)];
   }
 
   stop(graceful: boolean): Promise<void> {

@@ -31,6 +31,8 @@ export interface ProberConfig {
   channels(): Pick<ChannelManager, 'probe'>;
   /** Milliseconds of downtime that having moved counts as. */
   movePenalty(): number;
+  /** A relay was reached. */
+  reached(): void;
 }
 
 interface Test {
@@ -121,6 +123,7 @@ export class Prober {
       if (this.stopped) return;
       roster.reachedNow(descriptor, clock.now(), this.config.movePenalty());
       log.info('Relay is reachable', { nickname, fingerprint: id });
+      this.config.reached();
     } catch (error) {
       log.info(`Relay is not reachable: ${(error as Error).message}`, { nickname, fingerprint: id });
       if (tries > 1 && !this.stopped)

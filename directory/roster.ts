@@ -70,6 +70,16 @@ export class Roster {
       if (descriptor.published >= now - MAX_DESCRIPTOR_AGE) yield descriptor;
   }
 
+  /** How many relays there are, and how many of them are up. */
+  count(now: number): { known: number; running: number } {
+    let [known, running] = [0, 0];
+    for (const descriptor of this.descriptors(now)) {
+      known++;
+      if (isRunning(descriptor, this.lastReachableOf(descriptor.id), this.config.running, now)) running++;
+    }
+    return { known, running };
+  }
+
   /** A test reached a relay. */
   reachedNow(descriptor: ServerDescriptor, now: number, movePenalty: number): void {
     this.lastReachable.set(descriptor.id, now);

@@ -114,15 +114,25 @@ export class Network {
     };
   }
 
-  /** Starts the authority at a site, again or for the first time. */
-  async startAuthority(site: Site<AuthorityNode>, ...more: string[]): Promise<void> {
-    const dir = [
+  private authorityOptions(site: Site<AuthorityNode>, more: string[]) {
+    const lines = [
       `DirPort ${site.address}:${DIR_PORT}`,
       'AuthoritativeDirectory 1',
       'V3AuthoritativeDirectory 1',
+      'ContactInfo test@example.com',
     ];
-    const options = this.optionsOf('authority', site, [...dir, 'ContactInfo test@example.com', ...more]);
+    return this.optionsOf('authority', site, [...lines, ...more]);
+  }
+
+  /** Starts the authority at a site, again or for the first time. */
+  async startAuthority(site: Site<AuthorityNode>, ...more: string[]): Promise<void> {
+    const options = this.authorityOptions(site, more);
     site.node = await startAuthority(options, this.envOf(site), { makeRsa: this.makeRsa });
+  }
+
+  /** Has it read its configuration again, with these lines on top; the options it took over. */
+  reloadAuthority(site: Site<AuthorityNode>, ...more: string[]): readonly string[] {
+    return site.node!.reload(this.authorityOptions(site, more));
   }
 
   /** A machine for a relay. */

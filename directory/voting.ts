@@ -53,7 +53,9 @@ export class Voting {
   private readonly options: Options;
   private readonly cache: DirCache;
   private readonly started: number;
-  private readonly sharedRandom: SharedRandom;
+  private readonly kept: SharedRandomSnapshot | undefined;
+  private sharedRandom: SharedRandom;
+  private hasVoted = false;
   private bandwidth: { readonly bytes: Uint8Array; readonly file: BandwidthFile } | undefined;
   private timer: Timer | undefined;
   private working: Promise<void> = Promise.resolve();
@@ -61,17 +63,22 @@ export class Voting {
 
   constructor(config: VotingConfig, kept: SharedRandomSnapshot | undefined) {
     this.config = config;
-    const { env, options, keys, authorities } = config;
+    const { env, options } = config;
     this.env = env;
+    this.kept = kept;
     this.options = options;
     this.cache = config.cache;
     this.started = env.clock.monotonic();
     const now = env.clock.now();
-    const interval = this.interval();
-    const { identity } = keys.certificate;
-    this.sharedRandom = new SharedRandom({ identity, authorities, random: env.random }, now, interval, kept);
+    this.sharedRandom = this.makeSharedRandom(now);
     this.exchange = this.makeExchange(now);
-    this.sharedRandom.prepare(this.exchange.schedule.validAfter, interval);
+    this.sharedRandom.prepare(this.exchange.schedule.validAfter, this.interval());
+  }
+
+  private makeSharedRandom(now: number): SharedRandom {
+    const { env, keys, authorities } = this.config;
+    const { identity } = keys.certificate;
+    return new SharedRandom({ identity, authorities, random: env.random }, now, this.interval(), this.kept);
   }
 
   start(): void {
@@ -99,6 +106,20 @@ export class Voting {
   follow(consensus: Consensus): void {
     if (!this.exchange.follow(this.env.clock.now())) return;
     this.sharedRandom.published(consensus, this.exchange.schedule.validAfter, this.interval());
+    this.schedule();
+  }
+
+  /** Takes up other times, after the options changed. */
+  reschedule(): void {
+    const now = this.env.clock.now();
+    if (!this.exchange.follow(now)) return;
+    const { validAfter } = this.exchange.schedule;
+    this.env.log.notice(
+      `The voting times changed; the next consensus is that of ${new Date(validAfter).toISOString()}.`,
+    );
+    // What was prepared for a first round that never was may be for later than the one that comes.
+    if (!this.hasVoted) this.sharedRandom = this.makeSharedRandom(now);
+    this.sharedRandom.prepare(validAfter, this.interval());
     this.schedule();
   }
 
@@ -231,6 +252,7 @@ export class Voting {
       log.warn('Cannot vote: our own address is not known. Set Address.');
       return undefined;
     }
+    this.hasVoted = true;
     const { text, microdescriptors } = this.config.opinions.form({
       now,
       validAfter,

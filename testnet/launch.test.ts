@@ -42,6 +42,8 @@ test('a network comes up, serves, and is gone without a trace', async (t) => {
   t.is(testnet.demo, `http://demo.cepa.test:${port}/`);
   const states = [...testnet.network.nodes.values()];
   t.is(states.length, 5);
+  // Ready is when the page came, which these fakes may do before all have said who they are.
+  await until(() => states.every(({ fingerprint }) => fingerprint !== undefined));
   for (const { plan, fingerprint, child } of states) {
     t.regex(fingerprint ?? '', /^[0-9A-F]{40}$/, plan.name);
     t.true(runs(child?.pid ?? 0), plan.name);

@@ -17,7 +17,7 @@ import { DEMO_GREETING } from './demo-site.js';
 import { Network, type NetworkEvent, NodeDiedError } from './network.js';
 import { endpointsOf, type NetworkPlan, type NetworkSize, type NodePlan, planNetwork } from './plan.js';
 import { lockDirectory } from './process/lock.js';
-import { firstVotes, measureLoad, startEstimate } from './schedule.js';
+import { FIRST_WAIT, firstVotes, noVotes } from './schedule.js';
 import { fetchBySocks } from './socks-fetch.js';
 import { type AuthorityIdentity, nodeDirectory } from './torrc-of.js';
 
@@ -208,11 +208,8 @@ async function bringUp(
   const named = plan.nodes
     .filter((node) => node.role === 'authority')
     .map(async (node) => [node.name, await identify(node, nodeDirectory(directory, node))] as const);
-  // Other programs for the nodes are a test's, and need no time.
-  const load = options.entry === undefined ? measureLoad() : 0;
   const authorities = new Map(await Promise.all(named));
   tell({ type: 'keys' });
-  const estimate = startEstimate(await load, plan.nodes.length);
 
   const service = await demoService(plan, directory);
   const network = new Network(
@@ -220,7 +217,7 @@ async function bringUp(
       plan,
       directory,
       authorities,
-      voting: firstVotes(Date.now(), estimate),
+      voting: noVotes(Date.now()),
       socks: await chooseSocks(options.socks),
       more: (node) => [...service.lines(node), ...(options.more?.(node) ?? [])],
     },
@@ -233,7 +230,12 @@ async function bringUp(
   tell({ type: 'started' });
 
   const timeout = options.timeout ?? DEFAULT_TIMEOUT;
-  const working = await Promise.race([firstFetch(network, tell, timeout), failed, abortion(options.aborted)]);
+  const voting = allSeen(network).then(() => network.schedule(firstVotes(Date.now())));
+  const [working] = await Promise.race([
+    Promise.all([firstFetch(network, tell, timeout), voting]),
+    failed,
+    abortion(options.aborted),
+  ]);
   tell({ type: 'fetched' });
   const onionReady = await Promise.race([
     serviceIsUp(network, ONION_PATIENCE),
@@ -290,6 +292,29 @@ function firstDeath(network: Network, directory: string): Promise<never> {
   // After the race nobody looks at it any more.
   death.catch(() => {});
   return death;
+}
+
+/**
+ * Waits until every authority has reached every relay; or until nothing happens any more, although each has reached
+ * some.
+ */
+function allSeen(network: Network): Promise<void> {
+  const states = [...network.nodes.values()];
+  const relays = states.filter(({ plan }) => plan.role !== 'client').length;
+  const authorities = states.filter(({ plan }) => plan.role === 'authority');
+  return new Promise((resolve) => {
+    let timer: NodeJS.Timeout | undefined;
+    const done = () => {
+      clearTimeout(timer);
+      deaf();
+      resolve();
+    };
+    const deaf = network.listen(() => {
+      clearTimeout(timer);
+      if (authorities.every(({ running }) => running > 0)) timer = setTimeout(done, FIRST_WAIT);
+      if (authorities.every(({ running }) => running >= relays)) done();
+    });
+  });
 }
 
 /** Fetches the demo page until it comes, by way of an exit. */

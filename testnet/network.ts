@@ -11,7 +11,14 @@ import { type ChildEnd, NODE_ENTRY, NodeChild } from './child.js';
 import { startDemoDns } from './demo-dns.js';
 import { type Closable, startDemoSite } from './demo-site.js';
 import type { NodePlan } from './plan.js';
-import { joinTorrc, nodeDirectory, nodeTorrc, resolvConf, type TorrcContext } from './torrc-of.js';
+import {
+  joinTorrc,
+  nodeDirectory,
+  nodeTorrc,
+  resolvConf,
+  type TorrcContext,
+  type VotingTimes,
+} from './torrc-of.js';
 
 /** What a node has told of itself, and its process. */
 export interface NodeState {
@@ -22,6 +29,8 @@ export interface NodeState {
   v3ident: string | undefined;
   /** Authorities that took its descriptor. */
   published: number;
+  /** Authorities: relays that are up as far as this one knows, itself among them. */
+  running: number;
   bootstrap: number;
   /** HSDirs that hold the newest descriptors of its onion service. */
   onionDirectories: number;
@@ -49,7 +58,7 @@ export class NodeDiedError extends CepaError {
 
 /** The processes of a network. */
 export class Network {
-  readonly context: TorrcContext;
+  context: TorrcContext;
   readonly nodes = new Map<string, NodeState>();
   private readonly entry: string;
   private readonly closables: Closable[] = [];
@@ -67,6 +76,7 @@ export class Network {
         ed25519: undefined,
         v3ident: context.authorities.get(plan.name)?.v3ident,
         published: 0,
+        running: 0,
         bootstrap: 0,
         onionDirectories: 0,
         socks: undefined,
@@ -91,7 +101,7 @@ export class Network {
   /** Writes every torrc, opens the demo site, and starts every process. */
   async start(): Promise<void> {
     const { plan, directory } = this.context;
-    writeFileSync(this.joinFile, joinTorrc(this.context), { mode: 0o600 });
+    this.writeJoinFile();
     writeFileSync(join(directory, 'resolv.conf'), resolvConf(plan), { mode: 0o600 });
     const { host, address, port, dnsPort } = plan.demo;
     this.closables.push(await startDemoDns(address, dnsPort, { host, address }));
@@ -107,9 +117,9 @@ export class Network {
     if (state.child && !state.child.end) throw new CepaError('testnet', `${name} runs already`);
     const home = nodeDirectory(this.context.directory, state.plan);
     mkdirSync(home, { recursive: true, mode: 0o700 });
-    const torrc = join(home, 'torrc');
-    writeFileSync(torrc, nodeTorrc(state.plan, this.context), { mode: 0o600 });
+    const torrc = this.writeTorrc(state.plan);
     state.published = 0;
+    state.running = 0;
     state.bootstrap = 0;
     state.onionDirectories = 0;
     state.socks = undefined;
@@ -121,6 +131,25 @@ export class Network {
       heard: (event) => this.heard(state, event),
       ended: (end) => this.tell({ type: 'exit', name, end, expected: this.stopping }),
     });
+  }
+
+  private writeJoinFile(): void {
+    writeFileSync(this.joinFile, joinTorrc(this.context), { mode: 0o600 });
+  }
+
+  private writeTorrc(plan: NodePlan): string {
+    const torrc = join(nodeDirectory(this.context.directory, plan), 'torrc');
+    writeFileSync(torrc, nodeTorrc(plan, this.context), { mode: 0o600 });
+    return torrc;
+  }
+
+  /** Has the authorities vote at other times: writes their configuration anew and has them read it, by SIGHUP. */
+  schedule(voting: VotingTimes): void {
+    this.context = { ...this.context, voting };
+    this.writeJoinFile();
+    const authorities = [...this.nodes.values()].filter(({ plan }) => plan.role === 'authority');
+    for (const { plan } of authorities) this.writeTorrc(plan);
+    for (const { child } of authorities) child?.signal('SIGHUP');
   }
 
   /** A node by its name; throws when there is none. */
@@ -139,6 +168,9 @@ export class Network {
         break;
       case 'published':
         state.published = event.authorities;
+        break;
+      case 'relays':
+        state.running = event.running;
         break;
       case 'bootstrap':
         state.bootstrap = event.percent;

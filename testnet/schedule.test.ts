@@ -1,53 +1,55 @@
 import test from 'ava';
 import fc from 'fast-check';
+import { votingSchedule } from '../directory/schedule.js';
 import { loadOptions } from '../shared/torrc/parse.js';
+import type { Role } from '../shared/torrc/table-types.js';
 import { planNetwork } from './plan.js';
-import { firstVotes, startEstimate } from './schedule.js';
-import { nodeTorrc, type TorrcContext } from './torrc-of.js';
+import { firstVotes, noVotes } from './schedule.js';
+import { nodeTorrc, type TorrcContext, type VotingTimes } from './torrc-of.js';
 
-test('the first vote comes right after the estimate, and none before', (t) => {
+const plan = planNetwork({ authorities: 3, relays: 9, exits: 3 }, 20_000);
+const id = { fingerprint: 'A'.repeat(40), v3ident: 'B'.repeat(40) };
+
+const contextOf = (voting: VotingTimes): TorrcContext => ({
+  plan,
+  directory: '/tmp/net',
+  authorities: new Map(plan.nodes.map(({ name }) => [name, id])),
+  voting,
+  socks: '127.0.0.1:9050',
+});
+
+/** The options of a node, as it reads them. */
+function optionsOf(role: Role, voting: VotingTimes) {
+  const node = plan.nodes.find((each) => each.role === role)!;
+  return loadOptions({ files: [{ name: node.name, text: nodeTorrc(node, contextOf(voting)) }], role });
+}
+
+const times = fc.integer({ min: 0, max: 2 ** 42 });
+
+test('authorities with the first times vote within the second, and publish two seconds later', (t) => {
   fc.assert(
-    fc.property(
-      fc.integer({ min: 0, max: 2 ** 42 }),
-      fc.double({ min: 0.1, max: 50, noNaN: true }),
-      (now, estimate) => {
-        const voting = firstVotes(now, estimate);
-        const start = now / 1000;
-        // The vote is two delays before the start of an interval.
-        const before = 2 * voting.firstDelay;
-        const votes = [-2, -1, 0, 1, 2].map(
-          (n) => (Math.floor((start + estimate) / voting.first) + n) * voting.first + voting.offset - before,
-        );
-        const next = votes.filter((vote) => vote >= start + estimate).sort((a, b) => a - b)[0] as number;
-        t.true(next - (start + estimate) <= 1, `${next - start} s after the start, estimate ${estimate}`);
-        t.true(next - voting.first <= start + 1, 'an earlier vote falls before there is anybody to vote');
-      },
-    ),
+    fc.property(times, fc.integer({ min: 0, max: 1000 }), (now, late) => {
+      const { options } = optionsOf('authority', firstVotes(now));
+      const { voteAt, computeAt, validAfter } = votingSchedule(now, options, undefined);
+      t.true(voteAt >= now + 200 && voteAt < now + 1200, `${voteAt - now} ms after`);
+      t.deepEqual([computeAt - voteAt, validAfter - voteAt], [1000, 2000]);
+      // Whoever reads them late votes for the same consensus.
+      t.is(votingSchedule(now + late, options, undefined).validAfter, validAfter);
+    }),
   );
 });
 
-test('the estimate grows with the network, and shrinks with cores', (t) => {
-  t.is(startEstimate(0, 13, 2), 3.5);
-  t.true(startEstimate(0.5, 50, 2) > startEstimate(0.5, 13, 2));
-  t.true(startEstimate(0.5, 50, 8) < startEstimate(0.5, 50, 2));
+test('authorities that wait for relays have no vote for a quarter of an hour', (t) => {
+  fc.assert(
+    fc.property(times, (now) => {
+      const { options } = optionsOf('authority', noVotes(now));
+      t.true(votingSchedule(now, options, undefined).voteAt >= now + 14 * 60_000);
+    }),
+  );
 });
 
-test('every torrc of a testnet is one that Cepa takes, whatever the estimate', (t) => {
-  const plan = planNetwork({ authorities: 3, relays: 9, exits: 3 }, 20_000);
-  const id = { fingerprint: 'A'.repeat(40), v3ident: 'B'.repeat(40) };
-  for (const estimate of [1, 5, 9, 14, 25, 100]) {
-    const context: TorrcContext = {
-      plan,
-      directory: '/tmp/net',
-      authorities: new Map(plan.nodes.map(({ name }) => [name, id])),
-      voting: firstVotes(1_700_000_000_123, estimate),
-      socks: '127.0.0.1:9050',
-    };
-    for (const node of plan.nodes) {
-      const files = [{ name: node.name, text: nodeTorrc(node, context) }];
-      const { options, warnings } = loadOptions({ files, role: node.role });
-      t.is(options.DataDirectory, `/tmp/net/nodes/${node.name}`);
-      t.deepEqual(warnings, [], node.name);
-    }
-  }
+test('every torrc of a testnet is one that Cepa takes', (t) => {
+  for (const voting of [noVotes(1_700_000_000_123), firstVotes(1_700_000_000_123)])
+    for (const role of ['authority', 'relay', 'client'] as const)
+      t.deepEqual(optionsOf(role, voting).warnings, [], role);
 });

@@ -16,6 +16,8 @@ export type NodeEvent =
   | { type: 'identity'; nickname: string; fingerprint: string; ed25519: string; v3ident?: string }
   /** An authority accepted our descriptor. */
   | { type: 'published'; authorities: number }
+  /** Authority: of how many relays it has a descriptor, itself among them, and how many of these are up. */
+  | { type: 'relays'; known: number; running: number }
   /** Authority: a step of the vote. */
   | {
       type: 'voting';

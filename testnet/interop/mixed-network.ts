@@ -25,7 +25,6 @@ import { startDemoDns } from '../demo-dns.js';
 import { type Closable, startDemoSite } from '../demo-site.js';
 import { identifyAuthority } from '../identities.js';
 import { DEMO_HOST, endpointsOf, type NetworkPlan, type NodePlan } from '../plan.js';
-import { firstVotes, startEstimate } from '../schedule.js';
 import {
   type AuthorityIdentity,
   nodeDirectory,
@@ -35,6 +34,7 @@ import {
   type TorrcContext,
   type VotingTimes,
 } from '../torrc-of.js';
+import { votesAfterStart } from './first-votes.js';
 import { identifyTorAuthority, TorNode } from './tor-node.js';
 
 /** Which software a node runs. */
@@ -166,7 +166,7 @@ export class MixedNetwork {
         authorities.set(node.name, await identify(node, folder));
       }),
     );
-    const voting = spec.voting ?? firstVotes(Date.now(), startEstimate(START_SECONDS, plan.nodes.length));
+    const voting = spec.voting ?? votesAfterStart(Date.now(), START_SECONDS, plan.nodes.length);
     const network = new MixedNetwork(spec, { plan, directory, authorities, voting, socks: '' });
     try {
       await network.open();

@@ -4,7 +4,7 @@
  *
  * A file `fail-NAME` in the network's directory makes the node of that nickname end with status 3.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { realClock } from '../../shared/runtime/real.js';
@@ -21,6 +21,7 @@ const network = join(dirname(torrc), '..', '..');
 
 process.on('SIGTERM', () => process.exit(0));
 process.on('SIGINT', () => {});
+process.on('SIGHUP', () => pipe?.report({ type: 'voting', step: 'published', validAfter: 0 }));
 
 if (existsSync(join(network, `fail-${options.Nickname}`))) {
   process.stderr.write('this fake was told to fail\n');
@@ -67,15 +68,20 @@ for (const port of [...options.ORPort, ...options.DirPort]) {
   await open(port, (socket) => socket.destroy());
   pipe?.report({ type: 'listening', what: 'or', host: port.host ?? '', port: Number(port.port) });
 }
+if (role !== 'client') writeFileSync(join(dirname(torrc), 'up'), '');
 if (role !== 'client') pipe?.report({ type: 'published', authorities: options.DirAuthority.length });
-if (role === 'authority') pipe?.report({ type: 'voting', step: 'published', validAfter: 0 });
+if (role === 'authority') {
+  const relays = readdirSync(join(network, 'nodes')).length - 1;
+  pipe?.report({ type: 'relays', known: relays, running: relays });
+}
 for (const port of role === 'client' ? options.SocksPort : []) {
   const server = await open(port, serveSocks);
   const { address, port: bound } = server.address() as { address: string; port: number };
   pipe?.report({ type: 'listening', what: 'socks', host: address, port: bound });
-  // An exit has to have its torrc before the first fetch.
+  // As in a real network, nothing works before the relays do.
   const wait = setInterval(() => {
-    if (!existsSync(join(network, 'nodes', 'exit1', 'torrc'))) return;
+    const others = readdirSync(join(network, 'nodes')).filter((node) => node !== 'client');
+    if (!others.every((node) => existsSync(join(network, 'nodes', node, 'up')))) return;
     clearInterval(wait);
     pipe?.report({ type: 'bootstrap', percent: 100, tag: 'done', summary: 'Done' });
     pipe?.report({ type: 'onion-service', index: 0, directories: 4 });
