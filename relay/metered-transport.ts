@@ -31,7 +31,7 @@ class MeteredConn extends PassingConn {
   }
 }
 
-/** Counts everything that goes through a transport's connections, but not what a library listens for by itself. */
+/** Counts everything that goes through a transport's connections. */
 export class MeteredTransport extends PassingTransport {
   private readonly meter: Meter;
 

@@ -177,7 +177,7 @@ class Relay implements RelayNode {
       ...(localHost !== undefined && { localHost }),
     });
     this.ports = new PortSet({
-      transport: env.transport,
+      transport: metered.transport,
       channels: this.channels,
       address: this.address,
       dirServer: () => this.dirServer,

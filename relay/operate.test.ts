@@ -1,6 +1,7 @@
 import test from 'ava';
 import { toHex } from '../shared/bytes/text.js';
 import type { DirCache } from '../shared/dir/cache.js';
+import { fetchOverConn } from '../shared/dir/fetch.js';
 import { parseServerDescriptor } from '../shared/netdoc/server-descriptor.js';
 import { heartbeatText, sizeText, uptimeText } from './heartbeat.js';
 import { SelfTest } from './self-test.js';
@@ -68,6 +69,33 @@ test('a new configuration is taken over without losing a circuit', async (t) => 
   await t.throwsAsync(world.until(dial(9001)));
   t.is(parseServerDescriptor(node.descriptor()!.descriptor).orPort, 9003);
   t.is(circuit.failure, undefined);
+});
+
+test('what goes over a DirPort is counted, and limited', async (t) => {
+  const { world, relays } = await network((n) =>
+    n === 1
+      ? ['DirPort 127.1.0.1:9030', 'RelayBandwidthRate 100 KBytes', 'RelayBandwidthBurst 100 KBytes']
+      : [],
+  );
+  const { node } = relays[0]!;
+  const client = world.host('127.8.0.1');
+  const fetchOnce = () =>
+    fetchOverConn(
+      client.transport,
+      { host: '127.1.0.1', port: 9030 },
+      { method: 'GET', path: '/tor/server/authority', headers: {} },
+      { clock: client.clock, timeout: 600_000 },
+    );
+  const before = node.status().bandwidth.written;
+  const { status, body } = await world.until(fetchOnce());
+  t.is(status, 200);
+  t.true(node.status().bandwidth.written - before >= body.length);
+  const start = client.clock.monotonic();
+  const rounds = Math.ceil((1000 * 1024) / body.length);
+  for (let i = 0; i < rounds; i += 20) await world.until(Promise.all(Array.from({ length: 20 }, fetchOnce)));
+  const seconds = (client.clock.monotonic() - start) / 1000;
+  // A megabyte at a tenth of that a second.
+  t.true(seconds > 7 && seconds < 15, `${seconds}`);
 });
 
 test('a port that cannot be opened leaves the old ones as they were', async (t) => {

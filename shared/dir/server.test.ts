@@ -161,6 +161,52 @@ test('a compressed document is compressed once', async (t) => {
   await settle(server.close());
 });
 
+test('who takes nothing of an answer is given up, who takes it slowly gets it all', async (t) => {
+  const world = new SimWorld('slow readers', Date.UTC(2026, 0, 1));
+  const { transport, clock, address: host } = world.host('127.1.0.1');
+  const large = Buffer.alloc(3_000_000, 'x');
+  const server = createDirServer(
+    { get: () => ({ status: 200, body: large }), post: () => ({ status: 404 }) },
+    { log: memoryLog(), clock },
+  );
+  const listener = await world.until(server.listen(transport, { host, port: 0 }));
+  const ask = async () => {
+    const conn = await world.until(world.host('127.2.0.1').transport.dialTcp(listener.local));
+    const state = { conn, bytes: 0, closed: false };
+    conn.start({
+      data: (chunk) => {
+        state.bytes += chunk.length;
+      },
+      end: () => conn.end(),
+      drain() {},
+      close() {
+        state.closed = true;
+      },
+    });
+    conn.write(Buffer.from('GET /tor/doc HTTP/1.0\r\n\r\n'));
+    conn.pause();
+    return state;
+  };
+  const silent = await ask();
+  const slow = await ask();
+  for (let minute = 0; minute < 60; minute++) {
+    slow.conn.resume();
+    await world.advance(1);
+    slow.conn.pause();
+    await world.advance(50_000);
+  }
+  slow.conn.resume();
+  await world.advance(1_000);
+  t.true(silent.closed);
+  t.is(silent.bytes, 0);
+  t.true(slow.bytes > large.length, `${slow.bytes}`);
+  // What is still open when the server closes is closed.
+  const late = await ask();
+  await world.until(server.close());
+  await world.advance(1_000);
+  t.true(late.closed);
+});
+
 test('no answer in time is an error that says so', async (t) => {
   const world = new SimWorld('slow', 0);
   const host = world.host('127.1.0.1');

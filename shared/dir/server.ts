@@ -2,15 +2,18 @@
  * The directory server: one fastify application that answers on the DirPort and on BEGIN_DIR streams alike. What it
  * answers with comes from a DirSource; this module does HTTP: routes, limits, compression, not-modified, errors.
  *
+ * fastify never listens by itself: what comes to a DirPort comes by way of the transport, which limits and counts it as
+ * it does links. One request a connection, as HTTP/1.0 has it and C tor does.
+ *
  * @module
  */
-import type { AddressInfo } from 'node:net';
 import { deflateSync, gzipSync } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
 import { EndReason } from '../cell/commands.js';
 import type { Log } from '../log/types.js';
 import type { Stream } from '../onion/types.js';
 import type { Clock, Conn, Listener, NetAddress, Transport } from '../runtime/types.js';
+import { AnswerWriter } from './answer-writer.js';
 import { encodeResponse, inCapitals, MAX_HEAD, RequestParser } from './http.js';
 import type { DirPeer, DirRequest } from './types.js';
 
@@ -57,6 +60,8 @@ const MAX_UPLOAD = 16 * 1024 * 1024;
 const REQUEST_TIMEOUT = 60_000;
 /** Exchanges at once over streams and connections; past it, 503. */
 const MAX_EXCHANGES = 2_000;
+/** Connections at once, of which some only take their answer; past it they are closed. */
+const MAX_CONNS = 2 * MAX_EXCHANGES;
 
 const NOT_FOUND: Answer = { status: 404, reason: 'Not found' };
 
@@ -84,15 +89,11 @@ function chooseEncoding(zlibSuffix: boolean, accept: string | undefined): 'defla
   return zlibSuffix ? 'deflate' : 'identity';
 }
 
-/**
- * A request handed in by `inject` carries who asks in the place of the remote address; no socket has an address
- * with a space in it, so nobody outside can pretend.
- */
+/** A request handed in by `inject` carries who asks in the place of the remote address. */
 const markOf = (peer: DirPeer) => `${peer.via} ${peer.address ?? '-'}`;
 
-function peerOf(remoteAddress: string | undefined): DirPeer {
-  const [via, address] = (remoteAddress ?? '').split(' ');
-  if (address === undefined) return { via: 'dirport', address: remoteAddress?.replace(/^::ffff:/, '') };
+function peerOf(mark: string | undefined): DirPeer {
+  const [via = '', address] = (mark ?? '').split(' ');
   return { via: via as DirPeer['via'], address: address === '-' ? undefined : address };
 }
 
@@ -158,11 +159,7 @@ async function makeApplication(
   const app = fastify({
     schemaController: { compilersFactory: noSchemas },
     bodyLimit: maxUpload,
-    requestTimeout: REQUEST_TIMEOUT,
-    connectionTimeout: REQUEST_TIMEOUT,
-    keepAliveTimeout: 5_000,
     exposeHeadRoutes: false,
-    http: { maxHeaderSize: MAX_HEAD },
     // Digest lists are longer than fastify's usual bound on one parameter.
     routerOptions: { maxParamLength: MAX_HEAD },
   });
@@ -224,7 +221,7 @@ export function createDirServer(
     encodeResponse({ status, reason: '', headers: {}, body: new Uint8Array(0) });
 
   /** Reads one request from a pipe, writes the answer, ends it. */
-  const serve = (peer: DirPeer, pipe: { write(bytes: Uint8Array): boolean; end(): void; abort(): void }) => {
+  const serve = (peer: DirPeer, pipe: { send(bytes: Uint8Array): void; abort(): void }) => {
     const parser = new RequestParser(maxUpload);
     let asked = false;
     let over = false;
@@ -236,8 +233,7 @@ export function createDirServer(
     };
     const reply = (bytes: Uint8Array) => {
       if (over) return;
-      pipe.write(bytes);
-      pipe.end();
+      pipe.send(bytes);
       release();
     };
     exchanges++;
@@ -276,20 +272,39 @@ export function createDirServer(
     };
   };
 
+  const conns = new Set<Conn>();
+
   const serveConn = (conn: Conn) => {
+    if (conns.size >= MAX_CONNS) {
+      conn.destroy();
+      return;
+    }
+    conns.add(conn);
+    const writer = new AnswerWriter(conn, clock);
     const exchange = serve(
       { via: 'dirport', address: conn.remote.host },
-      { write: (bytes) => conn.write(bytes), end: () => conn.end(), abort: () => conn.destroy() },
+      { send: (bytes) => writer.send(bytes), abort: () => conn.destroy() },
     );
-    conn.start({ data: exchange.data, end: exchange.ended, drain() {}, close: exchange.gone });
+    conn.start({
+      data: exchange.data,
+      end: exchange.ended,
+      drain: () => writer.drain(),
+      close() {
+        conns.delete(conn);
+        writer.stop();
+        exchange.gone();
+      },
+    });
   };
 
   return {
     serveConn,
     serveStream(stream, peer) {
       const exchange = serve(peer, {
-        write: (bytes) => stream.write(bytes),
-        end: () => stream.end(EndReason.DONE),
+        send(bytes) {
+          stream.write(bytes);
+          stream.end(EndReason.DONE);
+        },
         abort: () => stream.abort(EndReason.MISC),
       });
       stream.handlers = {
@@ -298,15 +313,10 @@ export function createDirServer(
         end: (reason, local) => (reason === EndReason.DONE && !local ? exchange.ended() : exchange.gone()),
       };
     },
-    async listen(transport, at) {
-      if (!transport.native) return transport.listenTcp(at, serveConn);
-      const app = await application();
-      await app.listen({ host: at.host, port: at.port });
-      const bound = app.server.address() as AddressInfo;
-      return { local: { host: bound.address, port: bound.port }, close: () => app.close() };
-    },
+    listen: (transport, at) => transport.listenTcp(at, serveConn),
     async close() {
-      if (made) await (await made).close();
+      for (const conn of conns) conn.destroy();
+      await (await made)?.close();
     },
   };
 }

@@ -7,6 +7,11 @@
  * GET /readyz    200 when the node is of use; 503, and what is missing, when it is not
  * ```
  *
+ * On node:http, and not with fastify as the directory's answers are: three answers to GET need no routes, and a client
+ * would load fastify for them alone, which takes as long as the rest of it. Nor by way of the node's transport: what
+ * monitoring asks for is no traffic of the network, is not counted in the bandwidth history and must come while the
+ * bandwidth limit is reached, or while a relay hibernates.
+ *
  * @module
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
