@@ -16,7 +16,7 @@ import { tor1Hs } from '../../shared/onion/tor1-hs.js';
 import type { Clock, Random } from '../../shared/runtime/types.js';
 import { type FailureKind, StreamError } from '../failure.js';
 import type { PathRules } from '../path.js';
-import type { HsCircuit, HsCircuitBuilder } from './circuit-builder.js';
+import { type HsCircuit, type HsCircuitBuilder, HsCircuitError } from './circuit-builder.js';
 import type { DescriptorCache, KnownService } from './descriptors.js';
 import { controlsCongestion, joinedFlow } from './flow.js';
 import { namedTarget } from './paths.js';
@@ -26,6 +26,10 @@ import { Rendezvous, type Waiting } from './rendezvous.js';
 const ACK_TIMEOUT = 15_000;
 /** Milliseconds for which an introduction point that failed is not tried [HS_CACHE_CLIENT_INTRO_STATE_MAX_AGE]. */
 const FAILED_FOR = 120_000;
+/** Circuits to an introduction point that may fail on the way there [MAX_INTRO_POINT_REACHABILITY_FAILURES]. */
+const MAX_UNREACHED = 5;
+/** Introduction points of which so much is remembered. */
+const MAX_REMEMBERED = 1000;
 /** Rendezvous points that are tried. */
 const MAX_MEETINGS = 4;
 
@@ -45,10 +49,28 @@ export interface MeetingParts {
 /** Introduction points that failed, of all services, until they are tried again. */
 export class IntroFailures {
   private readonly until = new Map<string, number>();
+  /** Circuits that failed, most often by a relay on the way. */
+  private readonly unreached = new Map<string, number>();
 
   note({ authKey }: IntroPoint, now: number): void {
     for (const [key, until] of this.until) if (until <= now) this.until.delete(key);
     this.until.set(keyOf(authKey), now + FAILED_FOR);
+    this.unreached.delete(keyOf(authKey));
+  }
+
+  /** A circuit to it failed: another may come about by another way. */
+  noteUnreached(point: IntroPoint, now: number): void {
+    const count = (this.unreached.get(keyOf(point.authKey)) ?? 0) + 1;
+    if (count >= MAX_UNREACHED) this.note(point, now);
+    else {
+      if (this.unreached.size >= MAX_REMEMBERED) this.unreached.clear();
+      this.unreached.set(keyOf(point.authKey), count);
+    }
+  }
+
+  /** It was reached. */
+  reached({ authKey }: IntroPoint): void {
+    this.unreached.delete(keyOf(authKey));
   }
 
   has({ authKey }: IntroPoint, now: number): boolean {
@@ -57,14 +79,20 @@ export class IntroFailures {
 
   /** Lets those of a service be tried again: someone asks for it anew. */
   forget(points: readonly IntroPoint[]): void {
-    for (const { authKey } of points) this.until.delete(keyOf(authKey));
+    for (const { authKey } of points) {
+      this.until.delete(keyOf(authKey));
+      this.unreached.delete(keyOf(authKey));
+    }
   }
 }
 
 const keyOf = (authKey: Uint8Array) => Buffer.from(authKey).toString('base64');
 
 /** What an introduction came to: acknowledged, or why not. */
-type IntroResult = 'acknowledged' | 'refused' | 'timeout';
+type IntroResult = 'acknowledged' | 'refused' | 'timeout' | 'unreached';
+
+/** Why there is no circuit to an introduction point. */
+type NoWay = Exclude<IntroResult, 'acknowledged'>;
 
 /** Meets services. */
 export class Meetings {
@@ -84,12 +112,13 @@ export class Meetings {
       let service = await descriptors.get(identity);
       let failure: StreamError | undefined;
       let refetched = false;
+      let unanswered = false;
       for (let i = 0; i < MAX_MEETINGS; i++) {
         signal.throwIfAborted();
         const exhausted = !this.usable(service).length;
         if (exhausted && refetched) break;
         // The service may have moved: all introduction points failed, or one that nobody serves any more took the word.
-        if (!refetched && (exhausted || failure?.kind === 'onion-rendezvous-failed')) {
+        if (!refetched && (exhausted || unanswered)) {
           refetched = true;
           const before = service;
           service = await descriptors.fetch(identity);
@@ -97,7 +126,9 @@ export class Meetings {
             this.failures.forget(service.content.introPoints);
         }
         try {
-          return await this.once(service, place, signal);
+          return await this.once(service, place, signal, () => {
+            unanswered = true;
+          });
         } catch (error) {
           if (!(error instanceof CepaError) || signal.aborted) throw error;
           log.info('an onion service was not met', { reason: error.message });
@@ -123,12 +154,20 @@ export class Meetings {
   }
 
   /** One rendezvous point, and as many introduction points as it takes. */
-  private async once(service: KnownService, place: Rendezvous, signal: AbortSignal): Promise<HsCircuit> {
+  private async once(
+    service: KnownService,
+    place: Rendezvous,
+    signal: AbortSignal,
+    onUnanswered: () => void,
+  ): Promise<HsCircuit> {
     const { made, point, waiting } = await this.introduce(service, place, signal);
     const { circuit } = waiting;
     const reply = await place.arrival(waiting).catch((error: unknown) => {
       // It acknowledged, and nobody came: where the service is gone, another or a newer one must have its turn.
-      if (!circuit.closed) this.failures.note(point, this.parts.clock.monotonic());
+      if (!circuit.closed) {
+        this.failures.note(point, this.parts.clock.monotonic());
+        onUnanswered();
+      }
       throw error;
     });
     return this.join(circuit, made, reply, service);
@@ -157,7 +196,8 @@ export class Meetings {
       const result = await this.tryIntroduce(circuit, made);
       if (made && result === 'acknowledged') return { made, point, waiting };
       kind = result === 'timeout' ? 'onion-intro-timeout' : 'onion-intro-failed';
-      this.failures.note(point, clock.monotonic());
+      if (result === 'unreached') this.failures.noteUnreached(point, clock.monotonic());
+      else this.failures.note(point, clock.monotonic());
       if (waiting.circuit.closed) throw failed('onion-rendezvous-failed', 'the rendezvous circuit closed');
     }
     throw failed(kind, 'no introduction point of the onion service could be used');
@@ -189,21 +229,24 @@ export class Meetings {
   }
 
   /** A circuit to an introduction point, or why there is none. */
-  private async approach(point: IntroPoint, signal: AbortSignal): Promise<HsCircuit | 'refused' | 'timeout'> {
+  private async approach(point: IntroPoint, signal: AbortSignal): Promise<HsCircuit | NoWay> {
     const { builder, log, allowPrivate } = this.parts;
     try {
       const target = namedTarget(point.linkSpecifiers, point.onionKey, allowPrivate);
       if ('refused' in target) throw new CepaError('client/onion-intro', target.refused);
-      return await builder.build('client-introduction', target, signal);
+      const circuit = await builder.build('client-introduction', target, signal);
+      this.failures.reached(point);
+      return circuit;
     } catch (error) {
       if (!(error instanceof CepaError)) throw error;
       log.info('an introduction point cannot be reached', { reason: error.message });
-      return /too long/.test(error.message) ? 'timeout' : 'refused';
+      if (/too long/.test(error.message)) return 'timeout';
+      return error instanceof HsCircuitError && !error.atEnd ? 'unreached' : 'refused';
     }
   }
 
   private async tryIntroduce(
-    circuit: HsCircuit | 'refused' | 'timeout',
+    circuit: HsCircuit | NoWay,
     introduction: Introduction | undefined,
   ): Promise<IntroResult> {
     const { log, clock } = this.parts;

@@ -184,12 +184,13 @@ export class OnionService {
 
   private async reach(target: HsTarget, signal: AbortSignal): Promise<HsCircuit> {
     const { builder, param } = this.parts;
-    const tries = param('hs_service_max_rdv_failures', 2, 1, 10);
-    for (let i = 1; ; i++)
+    // One try, and so many more [can_relaunch_service_rendezvous_point].
+    const more = param('hs_service_max_rdv_failures', 2, 1, 10);
+    for (let failures = 0; ; failures++)
       try {
         return await builder.build('service-rendezvous', target, signal);
       } catch (error) {
-        if (i >= tries || signal.aborted) throw error;
+        if (failures >= more || signal.aborted) throw error;
       }
   }
 
