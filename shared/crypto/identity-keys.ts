@@ -150,8 +150,10 @@ export class Ed25519Identity {
 
   /** Reads the identity, or makes what is absent. Throws KeyFileError. */
   static async load(store: Store, env: KeyEnv, options: IdentityOptions): Promise<Ed25519Identity> {
-    const found = await readAll(store, options.offlineMaster);
-    const id = await settleIdentity(store, env, found, options);
+    const read = await readAll(store, options.offlineMaster);
+    const settled = await settleIdentity(store, env, read, options);
+    const found = { ...read, master: settled.made ?? read.master };
+    const { id } = settled;
     const signing = usableSigning(found, id, env) ?? (await makeSigning(store, env, options, id, found));
     const identity = new Ed25519Identity(id, signing, store, env, options);
     await identity.renew(env.clock.now());
@@ -191,18 +193,18 @@ function wantMaster(publicKey: Uint8Array, id: Uint8Array, file: string): void {
     );
 }
 
-/** Which master identity this relay has; makes and writes one when there is no trace of any. */
+/** Which master identity this relay has; makes and writes one (`made`) when there is no trace of any. */
 async function settleIdentity(
   store: Store,
   env: KeyEnv,
   found: Found,
   options: IdentityOptions,
-): Promise<Uint8Array> {
+): Promise<{ readonly id: Uint8Array; readonly made?: Ed25519ExpandedKey }> {
   const { master, masterPublic, cert } = found;
   const F = IDENTITY_FILES;
   if (masterPublic !== undefined) {
     if (master !== undefined) wantMaster(master.publicKey, masterPublic, F.masterSecret);
-    return masterPublic;
+    return { id: masterPublic };
   }
   const inferred = master?.publicKey ?? (found.signing && cert?.signedWith);
   if (inferred !== undefined) {
@@ -210,7 +212,7 @@ async function settleIdentity(
       `${F.masterPublic} was missing; written anew from ${master ? F.masterSecret : F.signingCert}.`,
     );
     await store.write(F.masterPublic, encodeEd25519Public(inferred, KeyTag.MASTER));
-    return inferred;
+    return { id: inferred };
   }
   if (found.encrypted)
     throw new KeyFileError(
@@ -227,7 +229,8 @@ async function settleIdentity(
       F.masterPublic,
       'is missing, and what there is of the signing key does not tell which identity it belongs to. Restore the master key from a backup.',
     );
-  return (await makeMaster(store, env)).publicKey;
+  const made = await makeMaster(store, env);
+  return { id: made.publicKey, made };
 }
 
 async function makeMaster(store: Store, env: KeyEnv): Promise<Ed25519ExpandedKey> {
@@ -274,8 +277,8 @@ async function makeSigning(
   found: Found,
 ): Promise<SigningKey> {
   const F = IDENTITY_FILES;
-  const bytes = options.offlineMaster ? undefined : await store.read(F.masterSecret);
-  if (bytes === undefined) {
+  const { master } = found;
+  if (master === undefined) {
     const state = found.signing && found.cert ? 'has expired' : 'or its certificate is missing';
     const where = found.encrypted ? 'encrypted' : 'not here';
     throw new KeyFileError(
@@ -284,7 +287,6 @@ async function makeSigning(
 Make a new one where the master key is kept (cepa keygen relay, or tor --keygen) and copy it and ${F.signingCert} here.`,
     );
   }
-  const master = decodeEd25519Secret(bytes, KeyTag.MASTER, F.masterSecret);
   wantMaster(master.publicKey, id, F.masterSecret);
   const expired = found.cert !== undefined && env.clock.now() > found.cert.expires;
   if (found.signing === undefined || expired) return writeSigning(store, env, options, master);

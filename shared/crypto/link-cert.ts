@@ -6,20 +6,7 @@
  *
  * @module
  */
-import { createPublicKey, type KeyObject, sign, X509Certificate } from 'node:crypto';
-import { AsnConvert } from '@peculiar/asn1-schema';
-import {
-  AlgorithmIdentifier,
-  AttributeTypeAndValue,
-  AttributeValue,
-  Certificate,
-  Name,
-  RelativeDistinguishedName,
-  SubjectPublicKeyInfo,
-  TBSCertificate,
-  Validity,
-  Version,
-} from '@peculiar/asn1-x509';
+import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { DecodeError, ProtocolError } from '../bytes/errors.js';
 import { toBase32 } from '../bytes/text.js';
 import type { Clock, Random, TlsIdentity } from '../runtime/types.js';
@@ -33,50 +20,6 @@ const PAST_SLOP = 2 * DAY;
 const FUTURE_SLOP = 30 * DAY;
 /** Longest X.509 that is looked at; C tor's own have some 600 bytes. */
 const MAX_X509 = 4096;
-
-const COMMON_NAME = '2.5.4.3';
-const RSA_SHA256 = new AlgorithmIdentifier({ algorithm: '1.2.840.113549.1.1.11', parameters: null });
-
-interface CertInput {
-  readonly subject: string;
-  readonly issuer: string;
-  readonly serial: Uint8Array;
-  readonly notBefore: number;
-  readonly notAfter: number;
-  readonly publicKey: KeyObject;
-  readonly signer: KeyObject;
-}
-
-/** The library wants buffers of their own, not views. */
-const ownBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
-
-const nameOf = (commonName: string): Name =>
-  new Name([
-    new RelativeDistinguishedName([
-      new AttributeTypeAndValue({ type: COMMON_NAME, value: new AttributeValue({ utf8String: commonName }) }),
-    ]),
-  ]);
-
-/** RFC 5280 4.1, version 3, without extensions. */
-function makeX509(input: CertInput): Uint8Array {
-  const spki = input.publicKey.export({ format: 'der', type: 'spki' });
-  const tbsCertificate = new TBSCertificate({
-    version: Version.v3,
-    serialNumber: ownBuffer(input.serial),
-    signature: RSA_SHA256,
-    issuer: nameOf(input.issuer),
-    validity: new Validity({ notBefore: new Date(input.notBefore), notAfter: new Date(input.notAfter) }),
-    subject: nameOf(input.subject),
-    subjectPublicKeyInfo: AsnConvert.parse(spki, SubjectPublicKeyInfo),
-  });
-  const signature = sign('sha256', new Uint8Array(AsnConvert.serialize(tbsCertificate)), input.signer);
-  const certificate = new Certificate({
-    tbsCertificate,
-    signatureAlgorithm: RSA_SHA256,
-    signatureValue: ownBuffer(signature),
-  });
-  return new Uint8Array(AsnConvert.serialize(certificate));
-}
 
 /** `www.`, 8 to 20 letters and digits, a top-level domain. */
 function hostName(random: Random, domain: string): string {
@@ -112,6 +55,7 @@ export async function makeTlsIdentity(
   makeRsa: (bits: number) => Promise<RsaKey> = generateRsa,
 ): Promise<TlsIdentity> {
   const key = await makeRsa(LINK_RSA_BITS);
+  const { makeX509 } = await import('./x509.js');
   const lifetime = (60 + random.below(305)) * DAY;
   const certDer = makeX509({
     subject: hostName(random, 'net'),
@@ -141,6 +85,7 @@ function pemOf(label: string, der: Uint8Array): string {
 
 /** The self-signed certificate of an RSA identity, DER: CERTS type 2. */
 export async function makeRsaIdCert(rsa: RsaKey, random: Random, clock: Clock): Promise<Uint8Array> {
+  const { makeX509 } = await import('./x509.js');
   const name = hostName(random, 'com');
   return makeX509({
     subject: name,

@@ -22,12 +22,15 @@ function startEstimate(load: number, nodes: number): number {
   return Math.max(LEAST_START, load * WORK_AFTER_LOAD * Math.max(1, nodes / availableParallelism()));
 }
 
+/** The voting times of a network whose processes, each of which loads for `load` seconds, start at `now` (ms). */
+export const votesAfterStart = (now: number, load: number, nodes: number): VotingTimes =>
+  votesAfter(now, startEstimate(load, nodes));
+
 /**
- * The voting times of a network whose processes start at `now` (ms). The initial interval is longer than the estimate,
- * so that no vote comes before; the offset puts the first vote right after it.
+ * The voting times of a network whose processes start at `now` (ms) and are there `estimate` seconds later. The initial
+ * interval is longer than the estimate, so that no vote comes before; the offset puts the first vote right after it.
  */
-export function votesAfterStart(now: number, load: number, nodes: number): VotingTimes {
-  const estimate = startEstimate(load, nodes);
+export function votesAfter(now: number, estimate: number): VotingTimes {
   const firstVote = Math.ceil(now / 1000 + estimate);
   const first = FIRST_INTERVALS.find((seconds) => seconds >= estimate) ?? 60;
   return {

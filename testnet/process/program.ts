@@ -4,14 +4,17 @@
  *
  * @module
  */
+import { tuneProcess } from '../../shared/runtime/tune.js';
 import type { ConfigSource } from './config.js';
 
 /** Runs the command line `cepa ARGV…`. */
 export const main = async (argv: readonly string[]): Promise<void> => (await import('../cli.js')).main(argv);
 
 /** Runs one node. */
-export const runNode = async (source: ConfigSource): Promise<void> =>
-  (await import('./run.js')).runNode(source);
+export async function runNode(source: ConfigSource): Promise<void> {
+  tuneProcess();
+  await (await import('./run.js')).runNode(source);
+}
 
 /** Loads what nodes and the launcher of a testnet load, for the code cache of the bundle. */
 export async function loadAll(): Promise<void> {
@@ -24,6 +27,7 @@ export async function loadAll(): Promise<void> {
     import('../../directory/node.js'),
     import('../../relay/node.js'),
     import('../../client/node.js'),
+    import('../../shared/crypto/x509.js'),
     import('fastify'),
   ]);
 }
