@@ -32,6 +32,10 @@ class LimitedConn extends PassingConn {
     return this.inner.writableLength + this.pendingBytes;
   }
 
+  override get usesUp(): boolean {
+    return this.pending.length === 0 && !this.limiter.writing.isDry(this.traffic) && super.usesUp;
+  }
+
   protected override drained(): void {
     this.blocked = false;
     if (!this.full) this.handlers?.drain();

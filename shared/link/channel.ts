@@ -21,6 +21,8 @@ import type { ChannelHandler, Leg, LegHandler, PeerIdentity } from './types.js';
 
 /** Cells of one write: four TLS records of 31 cells. */
 const MAX_WRITE_CELLS = 124;
+/** What is written to connections that use it up at once: sixteen pages less a write to take and to collect. */
+const outgoing = Buffer.allocUnsafeSlow(MAX_WRITE_CELLS * CELL_SIZE);
 /** DESTROYs that may wait for a peer that reads nothing; past that the peer is given up. */
 const MAX_PENDING_DESTROYS = 65_536;
 /** Milliseconds a closed connection gets to hand over what was written. */
@@ -335,7 +337,8 @@ export class LinkChannel implements LegHost {
     while (!this.blocked) {
       const cells = Math.min(this.destroys.length / 2 + this.controls.length + this.waiting, MAX_WRITE_CELLS);
       if (cells === 0) break;
-      const out = Buffer.allocUnsafe(cells * CELL_SIZE);
+      const size = cells * CELL_SIZE;
+      const out = this.conn.usesUp ? outgoing.subarray(0, size) : Buffer.allocUnsafe(size);
       this.fillFromLegs(out, this.fillOwn(out), relieved);
       this.lastWrite = now;
       this.stats.bytesOut += out.length;

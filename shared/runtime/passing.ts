@@ -86,6 +86,10 @@ export class PassingConn implements TlsConn {
     this.inner.resume();
   }
 
+  get usesUp(): boolean {
+    return this.inner.usesUp ?? false;
+  }
+
   get peerCertificate(): Uint8Array | undefined {
     return this.inner.peerCertificate;
   }

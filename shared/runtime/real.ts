@@ -207,6 +207,11 @@ class TlsSocketConn extends SocketConn implements TlsConn {
     else super.deliver(sink);
   }
 
+  /** With nothing queued before it, TLS encrypts what is written on the spot. */
+  get usesUp(): boolean {
+    return this.socket.writableLength === 0;
+  }
+
   /** At once: a channel writes once a turn as it is. */
   override write(bytes: Uint8Array): boolean {
     return this.writeNow(bytes);

@@ -81,6 +81,8 @@ export interface TlsConn extends Conn {
   readonly peerCertificate: Uint8Array | undefined;
   /** DER of the certificate this side showed. */
   readonly ownCertificate: Uint8Array | undefined;
+  /** Whether bytes written now are used up when `write` returns, so that their buffer may be filled again at once. */
+  readonly usesUp: boolean;
   /** RFC 5705 exporter. */
   exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array;
 }

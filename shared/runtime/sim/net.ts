@@ -39,6 +39,8 @@ export class SimConn implements TlsConn {
   readonly peerCertificate: Uint8Array | undefined;
   readonly ownCertificate: Uint8Array | undefined;
   writableLength = 0;
+  /** Writes are copied. */
+  readonly usesUp = true;
   private readonly net: SimNet;
   private readonly secret: Uint8Array;
   private peer: SimConn | undefined;
