@@ -3,31 +3,53 @@
  *
  * @module
  */
-import { type Builder, cepaBuilder, torBuilder } from './circuits.js';
+import type { NetAddress } from '../shared/runtime/types.js';
 import { quantile } from './stats.js';
-import { CLIENT, GUEST, type Part, type System } from './systems.js';
+import { CLIENT, GUEST, HOST, type OnionShape, type Setting, type System, visitor } from './systems.js';
 import { download, firstByte, upload, type Way } from './traffic.js';
-import { cpuSeconds, residentMegabytes } from './usage.js';
+import { measureTransfer, type TransferSize, type Work } from './transfers.js';
+import { residentMegabytes } from './usage.js';
 
 /** How much is done. */
-export interface Sizes {
-  /** Bytes of one transfer, all streams together. */
-  readonly bytes: number;
+export interface Sizes extends TransferSize {
   /** Circuits and first bytes of one run. */
   readonly count: number;
 }
 
 export type Figures = Readonly<Record<string, number>>;
 
-/** One row. `better`: whether a ratio above or below 1 is ahead of C tor. */
-export interface Row {
-  readonly name: string;
-  /** The figure that is compared, and what the issue wants of its ratio to C tor's. */
+/** What is wanted of a figure: of its ratio to C tor's best, or of itself. */
+export interface Wanted {
   readonly figure: string;
-  readonly better: 'higher' | 'lower';
-  readonly wanted: number;
-  run(system: System, sizes: Sizes): Promise<Figures>;
+  readonly of: 'ratio' | 'figure';
+  readonly sign: '<=' | '>=';
+  readonly value: number;
 }
+
+/** A row of the table, whoever measures it. `better`: which way C tor's best is found. */
+export interface RowKind {
+  readonly name: string;
+  readonly better: 'higher' | 'lower';
+  readonly wanted: readonly Wanted[];
+  /** Its columns measure different things: ratios say nothing. */
+  readonly apart?: boolean;
+}
+
+/** A row that is measured on networks that run. */
+export interface Row extends RowKind {
+  /** How often on each network at most; the number of rounds when absent. */
+  readonly times?: number;
+  /** The networks it says something about; all when absent. */
+  readonly on?: (setting: Setting) => boolean;
+  run(system: System, sizes: Sizes, round: number): Promise<Figures>;
+}
+
+const wantRatio = (figure: string, sign: Wanted['sign'], value: number): Wanted => ({
+  ...{ figure, of: 'ratio', sign, value },
+});
+
+/** CPU time a gigabyte, all roles together. */
+const CPU = wantRatio('CPU s/GB', '<=', 0.6);
 
 const wayOf = (system: System, client: string, user?: string): Way => ({
   proxy: system.network.proxy(client),
@@ -35,147 +57,181 @@ const wayOf = (system: System, client: string, user?: string): Way => ({
   ...(user !== undefined && { user }),
 });
 
-async function transfer(
-  system: System,
-  client: string,
-  streams: number,
-  work: typeof download,
-  bytes: number,
-): Promise<Figures> {
-  const way = wayOf(system, client);
-  // The circuit is there, and its window has begun to grow.
-  await work(way, 100_000);
-  const parts = Object.entries(system.pids(client)) as [Part, readonly number[]][];
-  const used = () => parts.map(([, pids]) => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0));
-  const before = used();
-  const start = performance.now();
-  await Promise.all(Array.from({ length: streams }, () => work(way, Math.ceil(bytes / streams))));
-  const seconds = (performance.now() - start) / 1000;
-  const perGigabyte = used().map((now, i) => ((now - before[i]!) * 1e9) / bytes);
+function transferRow(name: string, streams: number, work: Work, wanted: number): Row {
   return {
-    'MB/s': bytes / 1e6 / seconds,
-    'CPU s/GB': perGigabyte.reduce((sum, value) => sum + value, 0),
-    ...Object.fromEntries(parts.map(([part], i) => [`s/GB ${part}`, perGigabyte[i]!])),
+    name,
+    better: 'higher',
+    wanted: [wantRatio('MB/s', '>=', wanted), CPU],
+    run: (system, sizes) => {
+      const way = wayOf(system, CLIENT);
+      return measureTransfer(system, { client: CLIENT, way, streams, work, onion: false }, sizes);
+    },
   };
 }
 
-const transferRow = (
-  name: string,
-  client: string,
-  streams: number,
-  work: typeof download,
-  wanted: number,
-): Row => ({
+/** The client of the other software, on Cepa's relays and on C tor's at their best: nothing is wanted of it. */
+const mixedRow = (name: string, work: Work): Row => ({
   name,
-  figure: 'MB/s',
   better: 'higher',
-  wanted,
-  run: (system, { bytes }) => transfer(system, client, streams, work, bytes),
+  wanted: [],
+  apart: true,
+  on: (setting) => setting.name === 'cepa' || setting.name === 'tor-vanilla',
+  run: (system, sizes) => {
+    const way = wayOf(system, GUEST);
+    return measureTransfer(system, { client: GUEST, way, streams: 1, work, onion: false }, sizes);
+  },
 });
 
-async function firstBytes(system: System, count: number, user?: string): Promise<Figures> {
-  const way = wayOf(system, CLIENT, user);
+/** The service of the throughput rows. */
+const visited = new WeakMap<System, NetAddress>();
+
+/** An address that nobody but the other software's client has been to. */
+async function freshService(system: System): Promise<NetAddress> {
+  await system.onionsReady();
+  const host = system.fresh.pop();
+  if (host === undefined) throw new Error('no onion service is left that its clients have not been to');
+  return { host, port: 80 };
+}
+
+/** Of a client that has been to no onion service yet, then its next one, to another. */
+async function firstConnections(system: System, round: number): Promise<Figures> {
+  const connect = async () =>
+    (await firstByte({ proxy: system.network.proxy(visitor(round)), site: await freshService(system) })) /
+    1000;
+  return { 's new client': await connect(), s: await connect() };
+}
+
+/** How many there have to be for so many rounds. */
+export const onionsFor = (rounds: number): OnionShape => ({ services: 2 * rounds + 1, visitors: rounds });
+
+function onionRow(streams: number): Row {
+  return {
+    name: `onion-${streams}`,
+    better: 'higher',
+    wanted: [wantRatio('MB/s', '>=', 1.5), CPU],
+    async run(system, sizes) {
+      const site = visited.get(system) ?? (await freshService(system));
+      visited.set(system, site);
+      const way = { proxy: system.network.proxy(CLIENT), site };
+      return measureTransfer(system, { client: CLIENT, way, streams, work: download, onion: true }, sizes);
+    },
+  };
+}
+
+async function firstBytes(way: Way, count: number): Promise<number[]> {
   for (let i = 0; i < 3; i++) await firstByte(way);
   const times: number[] = [];
   for (let i = 0; i < count; i++) times.push(await firstByte(way));
-  return { 'ms p50': quantile(times, 0.5), 'ms p95': quantile(times, 0.95) };
+  return times;
 }
 
-/** First bytes on one circuit while another of the same client carries all it can. */
+/** First bytes on a circuit of its own, idle first, then while another of the same client carries all it can. */
 async function besideBulk(system: System, count: number): Promise<Figures> {
+  const quick = wayOf(system, CLIENT, 'quick');
+  const bulkWay = wayOf(system, CLIENT, 'bulk');
+  await download(bulkWay, 100_000);
+  const idle = quantile(await firstBytes(quick, count), 0.5);
   let going = true;
   const bulk = (async () => {
-    while (going) await download(wayOf(system, CLIENT, 'bulk'), 10_000_000);
+    while (going) await download(bulkWay, 10_000_000);
   })();
-  try {
-    return await firstBytes(system, count, 'quick');
-  } finally {
+  // It is waited for below, and may fail before.
+  bulk.catch(() => {});
+  // The other's window has grown.
+  await download(bulkWay, 1_000_000);
+  const times = await firstBytes(quick, count).finally(() => {
     going = false;
-    await bulk;
-  }
-}
-
-const builders = new Map<System, Promise<Builder>>();
-
-function builderOf(system: System): Promise<Builder> {
-  const known = builders.get(system);
-  if (known) return known;
-  const made = system.kind === 'tor' ? torBuilder(system.network, CLIENT) : cepaBuilder(system.network);
-  builders.set(system, made);
-  return made;
-}
-
-/** Ends what rows keep of a network. */
-export async function forget(system: System): Promise<void> {
-  (await builders.get(system))?.close();
+  });
+  await bulk;
+  const p50 = quantile(times, 0.5);
+  return { 'x idle': p50 / idle, 'ms p50': p50, 'ms p95': quantile(times, 0.95), 'ms p50 idle': idle };
 }
 
 async function inSequence(system: System, count: number): Promise<Figures> {
-  const builder = await builderOf(system);
+  const builder = await system.builders.get();
   const times: number[] = [];
   for (let i = 0; i < count; i++) {
     const start = performance.now();
     await builder.build();
     times.push(performance.now() - start);
   }
+  await builder.clear();
   return { 'ms p50': quantile(times, 0.5), 'ms p95': quantile(times, 0.95) };
 }
 
 async function atOnce(system: System, count: number): Promise<Figures> {
-  const builder = await builderOf(system);
+  const builder = await system.builders.get();
   const start = performance.now();
   await Promise.all(Array.from({ length: count }, () => builder.build()));
-  return { 'circuits/s': (count * 1000) / (performance.now() - start) };
+  const seconds = (performance.now() - start) / 1000;
+  await builder.clear();
+  return { 'circuits/s': count / seconds };
 }
 
+/** The largest node of each role. */
 async function memory(system: System): Promise<Figures> {
-  const sizes = system.relayPids.map(residentMegabytes);
-  return { 'MB least': Math.min(...sizes), 'MB most': Math.max(...sizes) };
+  const most = (pick: (name: string) => boolean) =>
+    Math.max(...system.pidsOf(pick).map((pid) => residentMegabytes(pid)));
+  return {
+    'MB relay': most((name) => name.startsWith('relay')),
+    'MB exit': most((name) => name.startsWith('exit')),
+    'MB authority': most((name) => name.startsWith('auth')),
+    'MB client': most((name) => name === CLIENT),
+    'MB host': most((name) => name === HOST),
+  };
 }
+
+const memoryRow = (name: string): Row => ({
+  name,
+  better: 'lower',
+  wanted: [wantRatio('MB relay', '<=', 1.5), wantRatio('MB exit', '<=', 1.5)],
+  times: 1,
+  run: memory,
+});
 
 /** All rows; the first of memory is before any load, the last after all of it. */
 export const ROWS: readonly Row[] = [
-  {
-    name: 'first-fetch',
-    figure: 's',
-    better: 'lower',
-    wanted: 0.4,
-    run: async (system) => ({ s: system.firstFetch }),
-  },
-  { name: 'memory-idle', figure: 'MB most', better: 'lower', wanted: 1.5, run: memory },
-  transferRow('download-1', CLIENT, 1, download, 1.5),
-  transferRow('download-4', CLIENT, 4, download, 1.5),
-  transferRow('download-16', CLIENT, 16, download, 1.5),
-  transferRow('upload-1', CLIENT, 1, upload, 1.3),
+  memoryRow('memory-idle'),
   {
     name: 'circuit-build',
-    figure: 'ms p50',
     better: 'lower',
-    wanted: 1,
+    wanted: [wantRatio('ms p50', '<=', 1)],
     run: (system, { count }) => inSequence(system, count),
   },
   {
     name: 'circuits-at-once',
-    figure: 'circuits/s',
     better: 'higher',
-    wanted: 1,
+    wanted: [wantRatio('circuits/s', '>=', 1)],
     run: (system, { count }) => atOnce(system, count),
   },
   {
     name: 'first-byte',
-    figure: 'ms p50',
     better: 'lower',
-    wanted: 0.8,
-    run: (system, { count }) => firstBytes(system, count),
+    wanted: [wantRatio('ms p50', '<=', 0.8)],
+    async run(system, { count }) {
+      const times = await firstBytes(wayOf(system, CLIENT), count);
+      return { 'ms p50': quantile(times, 0.5), 'ms p95': quantile(times, 0.95) };
+    },
   },
   {
     name: 'first-byte-beside-bulk',
-    figure: 'ms p50',
     better: 'lower',
-    wanted: 1,
+    wanted: [{ figure: 'x idle', of: 'figure', sign: '<=', value: 2 }],
     run: (system, { count }) => besideBulk(system, count),
   },
-  transferRow('mixed-download', GUEST, 1, download, 1),
-  transferRow('mixed-upload', GUEST, 1, upload, 1),
-  { name: 'memory-loaded', figure: 'MB most', better: 'lower', wanted: 1.5, run: memory },
+  transferRow('download-1', 1, download, 1.5),
+  transferRow('download-4', 4, download, 1.5),
+  transferRow('download-16', 16, download, 1.5),
+  transferRow('upload-1', 1, upload, 1.3),
+  {
+    name: 'onion-first',
+    better: 'lower',
+    wanted: [wantRatio('s new client', '<=', 0.5), wantRatio('s', '<=', 0.5)],
+    run: (system, _, round) => firstConnections(system, round),
+  },
+  onionRow(1),
+  onionRow(4),
+  mixedRow('mixed-download', download),
+  mixedRow('mixed-upload', upload),
+  memoryRow('memory-loaded'),
 ];

@@ -1,20 +1,32 @@
 /**
  * The networks that are measured: the same shape, other software or other settings.
  *
- * Three authorities, five relays, three exits, a client of the network's own software and one of the other's. Clients
- * choose their paths: a guard and a middle among the relays, an exit among the exits.
+ * Three authorities, five relays, three exits, a host of onion services and clients of the network's own software, and a
+ * client of the other's. Clients choose their paths: a guard and a middle among the relays, an exit among the exits.
  *
  * @module
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NetAddress } from '../shared/runtime/types.js';
+import { votesAfter } from '../testnet/interop/first-votes.js';
 import { type Kind, type Member, MixedNetwork } from '../testnet/interop/mixed-network.js';
+import { Builders } from './circuits.js';
+import { download, firstByte } from './traffic.js';
+import { until } from './waiting.js';
 
 /** The client of the network's own software. */
 export const CLIENT = 'client';
 /** The client of the other software. */
 export const GUEST = 'guest';
+/** Hosts the onion services. */
+export const HOST = 'host';
+/** Clients like the first that have been to no onion service, one for each round. */
+export const visitor = (n: number): string => `visitor${n}`;
 
 /** What a network is made of. */
 export interface Setting {
@@ -25,122 +37,179 @@ export interface Setting {
   readonly authorityLines?: readonly string[];
 }
 
+const VANILLA = ['Schedulers Vanilla'];
+const FIXED_WINDOWS = ['ConsensusParams cc_alg=0'];
+
+/** Onion services, and clients that have been to none. */
+export interface OnionShape {
+  readonly services: number;
+  readonly visitors: number;
+}
+
 /** The settings by the names that `--systems` takes. */
 export const SETTINGS: readonly Setting[] = [
   { name: 'cepa', kind: 'cepa' },
-  { name: 'tor-vanilla', kind: 'tor', torLines: ['Schedulers Vanilla'] },
-  {
-    name: 'tor-vanilla-nocc',
-    kind: 'tor',
-    torLines: ['Schedulers Vanilla'],
-    authorityLines: ['ConsensusParams cc_alg=0'],
-  },
+  { name: 'tor-vanilla', kind: 'tor', torLines: VANILLA },
+  { name: 'tor-vanilla-nocc', kind: 'tor', torLines: VANILLA, authorityLines: FIXED_WINDOWS },
   { name: 'tor-kist', kind: 'tor' },
+  { name: 'tor-kist-nocc', kind: 'tor', authorityLines: FIXED_WINDOWS },
 ];
 
-const AUTHORITIES = 3;
-const RELAYS = 5;
-const EXITS = 3;
+export const AUTHORITIES = 3;
+export const RELAYS = 5;
+export const EXITS = 3;
 
-function membersOf({ kind, torLines = [] }: Setting): Member[] {
-  const numbered = (name: string, count: number, rest: Omit<Member, 'name' | 'kind'>) =>
-    Array.from({ length: count }, (_, i): Member => ({ name: `${name}${i + 1}`, kind, ...rest }));
-  const nodes = [
-    ...numbered('auth', AUTHORITIES, { role: 'authority' }),
-    ...numbered('relay', RELAYS, { role: 'relay', guard: true }),
-    ...numbered('exit', EXITS, { role: 'relay', exit: true }),
-  ];
-  // Circuits stay the same for as long as the measurements take.
-  const lines = ['MaxCircuitDirtiness 2 hours', 'NumEntryGuards 1'];
-  const client = (name: string, of: Kind): Member => ({ name, kind: of, role: 'client', lines });
-  const all = [...nodes, client(CLIENT, kind), client(GUEST, kind === 'cepa' ? 'tor' : 'cepa')];
-  return all.map((member) =>
+const numbered = (name: string, count: number, rest: Omit<Member, 'name'>): Member[] =>
+  Array.from({ length: count }, (_, i): Member => ({ name: `${name}${i + 1}`, ...rest }));
+
+/** Authorities, relays and exits. */
+export const relaysOf = ({ kind }: Setting): Member[] => [
+  ...numbered('auth', AUTHORITIES, { kind, role: 'authority' }),
+  ...numbered('relay', RELAYS, { kind, role: 'relay', guard: true }),
+  ...numbered('exit', EXITS, { kind, role: 'relay', exit: true }),
+];
+
+/** The same with the setting's lines where they count. */
+export const withLines = ({ torLines = [] }: Setting, members: readonly Member[]): Member[] =>
+  members.map((member) =>
     member.kind === 'tor' ? { ...member, lines: [...(member.lines ?? []), ...torLines] } : member,
   );
+
+// Circuits stay the same for as long as the measurements take.
+const CLIENT_LINES = ['MaxCircuitDirtiness 2 hours', 'NumEntryGuards 1'];
+
+const serviceFolder = (root: string, n: number) => join(root, `service${n}`);
+
+function membersOf(setting: Setting, root: string, onions: OnionShape, site: NetAddress): Member[] {
+  const { kind } = setting;
+  const client = (name: string, of: Kind, lines: readonly string[]): Member => ({
+    ...{ name, kind: of, role: 'client', lines },
+  });
+  const hosted = Array.from({ length: onions.services }, (_, n) => [
+    `HiddenServiceDir ${serviceFolder(root, n)}`,
+    `HiddenServicePort 80 ${site.host}:${site.port}`,
+  ]).flat();
+  return withLines(setting, [
+    ...relaysOf(setting),
+    client(HOST, kind, hosted),
+    client(CLIENT, kind, CLIENT_LINES),
+    ...Array.from({ length: onions.visitors }, (_, n) => client(visitor(n), kind, CLIENT_LINES)),
+    client(GUEST, kind === 'cepa' ? 'tor' : 'cepa', CLIENT_LINES),
+  ]);
 }
 
 /** Guard and middle together are `relays`: which is which, only the client knows. */
-export type Part = 'client' | 'relays' | 'exit';
+export type Part = 'client' | 'relays' | 'exit' | 'host';
 
-/** A network that runs, with a site behind its exits. */
+/** Seconds until the first vote: so many networks start at once that a node may take that long. */
+const START_SECONDS = 12;
+/** Later votes are far between: they cost CPU time that is not the traffic's. */
+const VOTING_INTERVAL = 60;
+/** How long the services have to leave their descriptors, milliseconds. */
+const SERVICE_PATIENCE = 90_000;
+
+/** A network that runs, with a site behind its exits and its onion services. */
 export class System {
   readonly name: string;
   readonly kind: Kind;
   readonly network: MixedNetwork;
   readonly site: NetAddress;
-  /** Seconds from nothing to the first byte fetched by its own client. */
-  readonly firstFetch: number;
+  readonly builders: Builders;
+  /** Onion addresses that no client of its own has been to. */
+  readonly fresh: string[] = [];
+  private readonly root: string;
+  private readonly onions: OnionShape;
   private readonly server: ChildProcess;
+  private settled: Promise<void> | undefined;
 
   private constructor(
     setting: Setting,
     network: MixedNetwork,
     site: NetAddress,
     server: ChildProcess,
-    seconds: number,
+    root: string,
+    onions: OnionShape,
   ) {
     this.name = setting.name;
     this.kind = setting.kind;
     this.network = network;
     this.site = site;
     this.server = server;
-    this.firstFetch = seconds;
+    this.root = root;
+    this.onions = onions;
+    this.builders = new Builders(network, setting.kind, CLIENT);
   }
 
-  /** Starts it; `fetch` is tried until it works. */
-  static async start(
-    setting: Setting,
-    fetch: (proxy: NetAddress, site: NetAddress) => Promise<unknown>,
-  ): Promise<System> {
-    const start = performance.now();
-    const network = await MixedNetwork.start({
-      members: membersOf(setting),
-      ...(setting.authorityLines && { authorityLines: setting.authorityLines }),
-    });
-    const host = network.plan.demo.address;
-    const server = fork(fileURLToPath(new URL('./site.js', import.meta.url)), [host]);
-    const port = await new Promise<number>((resolve) =>
-      server.once('message', (told) => resolve(told as number)),
-    );
-    const site = { host, port };
-    await until(() => fetch(network.proxy(CLIENT), site));
-    const seconds = (performance.now() - start) / 1000;
-    return new System(setting, network, site, server, seconds);
+  /** Starts it; resolves when everybody is in the consensus and its client works. */
+  static async start(setting: Setting, onions: OnionShape): Promise<System> {
+    const root = mkdtempSync(join(tmpdir(), 'cepa-bench-'));
+    const server = fork(fileURLToPath(new URL('./site.js', import.meta.url)), ['127.0.0.1']);
+    let network: MixedNetwork | undefined;
+    try {
+      const [port] = (await once(server, 'message')) as [number];
+      const site = { host: '127.0.0.1', port };
+      const times = votesAfter(Date.now(), START_SECONDS);
+      network = await MixedNetwork.start({
+        members: membersOf(setting, root, onions, site),
+        voting: { ...times, interval: Math.max(VOTING_INTERVAL, times.first) },
+        ...(setting.authorityLines && { authorityLines: setting.authorityLines }),
+      });
+      const started = network;
+      await started.complete();
+      await until(() => firstByte({ proxy: started.proxy(CLIENT), site }));
+      return new System(setting, network, site, server, root, onions);
+    } catch (error) {
+      server.kill();
+      await network?.stop();
+      rmSync(root, { recursive: true, force: true });
+      throw error;
+    }
   }
 
-  /** Process ids by what they do for the traffic of one of the clients. */
-  pids(client: string): Readonly<Record<Part, readonly number[]>> {
-    const pids = (pick: (name: string) => boolean) =>
-      this.network.plan.nodes.filter(({ name }) => pick(name)).map(({ name }) => this.network.pid(name));
-    return {
-      client: pids((name) => name === client),
-      relays: pids((name) => name.startsWith('relay') || name.startsWith('auth')),
-      exit: pids((name) => name.startsWith('exit')),
+  /** Waits until the visitors work, and the other client reached every service, so that descriptors are there; once. */
+  onionsReady(): Promise<void> {
+    this.settled ??= this.reachServices();
+    return this.settled;
+  }
+
+  private async reachServices(): Promise<void> {
+    const proxy = this.network.proxy(GUEST);
+    const reach = async (n: number) => {
+      const file = join(serviceFolder(this.root, n), 'hostname');
+      await until(async () => {
+        if (!existsSync(file)) throw new Error(`${this.name} has made no ${file}`);
+      });
+      const host = readFileSync(file, 'latin1').trim();
+      await until(() => download({ proxy, site: { host, port: 80 } }, 1), SERVICE_PATIENCE);
+      this.fresh.push(host);
     };
+    for (let n = 0; n < this.onions.visitors; n++)
+      await until(() => firstByte({ proxy: this.network.proxy(visitor(n)), site: this.site }));
+    const ends = await Promise.allSettled(Array.from({ length: this.onions.services }, (_, n) => reach(n)));
+    if (this.fresh.length === 0) throw (ends[0] as PromiseRejectedResult).reason;
   }
 
-  /** Process ids of the relays, exits among them. */
-  get relayPids(): readonly number[] {
-    const relays = this.network.plan.nodes.filter(({ role }) => role === 'relay');
-    return relays.map(({ name }) => this.network.pid(name));
+  /** Process ids by what they do for the traffic of one of the clients; the host only where it takes part. */
+  pids(client: string, onion = false): readonly (readonly [Part, readonly number[]])[] {
+    const all = (pick: (name: string) => boolean) => this.pidsOf(pick);
+    const relays = all((name) => name.startsWith('relay') || name.startsWith('auth'));
+    const exits = all((name) => name.startsWith('exit'));
+    const own = ['client', all((name) => name === client)] as const;
+    // Exits are relays like others on the paths of onion services.
+    if (onion)
+      return [own, ['relays', [...relays, ...exits]], ['host', all((name) => name === HOST)]] as const;
+    return [own, ['relays', relays], ['exit', exits]] as const;
+  }
+
+  /** Process ids of the nodes whose names are picked. */
+  pidsOf(pick: (name: string) => boolean): readonly number[] {
+    return this.network.plan.nodes.filter(({ name }) => pick(name)).map(({ name }) => this.network.pid(name));
   }
 
   async stop(): Promise<void> {
-    this.server.disconnect();
+    this.builders.close();
+    this.server.kill();
     await this.network.stop();
-  }
-}
-
-/** Tries until it works, five minutes at most. */
-export async function until(attempt: () => Promise<unknown>): Promise<void> {
-  const end = performance.now() + 300_000;
-  for (;;) {
-    try {
-      await attempt();
-      return;
-    } catch (error) {
-      if (performance.now() > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    rmSync(this.root, { recursive: true, force: true });
   }
 }

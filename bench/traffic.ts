@@ -9,30 +9,49 @@ import type { NetAddress } from '../shared/runtime/types.js';
 /** Through which proxy, to which address. */
 export interface Way {
   readonly proxy: NetAddress;
-  readonly site: NetAddress | { readonly host: string; readonly port: number };
+  /** A name for the exit to look up, or an onion address. */
+  readonly site: NetAddress;
   /** SOCKS user: streams of different ones go over different circuits. */
   readonly user?: string;
 }
 
-/** A run may take so long in all, in milliseconds. */
-const LIMIT = 300_000;
+/** A stream may take so long in all, in milliseconds. */
+const LIMIT = 120_000;
 const BLOCK = Buffer.alloc(64 * 1024, 0x5a);
 
-/** The SOCKS5 messages up to the request, sent at once: both C tor and Cepa take them so. */
-function opening({ site, user }: Way): Buffer {
+interface Step {
+  readonly send: Buffer;
+  /** Bytes of the proxy's answer. */
+  readonly answer: number;
+}
+
+/**
+ * The SOCKS5 messages up to the request, and how long the answers are when all goes well and the bound address is IPv4.
+ * Without a user all goes at once. With one each waits for its answer: C tor looks at what was sent behind a password
+ * only when more comes (connection_ap_handshake_process_socks).
+ */
+function steps({ site, user }: Way): Step[] {
   const name = Buffer.from(site.host, 'latin1');
-  const auth = Buffer.from(user ?? '', 'latin1');
-  return Buffer.concat([
-    Uint8Array.of(5, 1, user === undefined ? 0 : 2),
-    ...(user === undefined ? [] : [Uint8Array.of(1, auth.length), auth, Uint8Array.of(1, 0x78)]),
+  const request = Buffer.concat([
     Uint8Array.of(5, 1, 0, 3, name.length),
     name,
     Uint8Array.of(site.port >> 8, site.port & 255),
   ]);
+  if (user === undefined)
+    return [{ send: Buffer.concat([Uint8Array.of(5, 1, 0), request]), answer: METHOD_SIZE + REPLY_SIZE }];
+  const auth = Buffer.from(user, 'latin1');
+  const login = Buffer.concat([Uint8Array.of(1, auth.length), auth, Uint8Array.of(1, 0x78)]);
+  return [
+    { send: Buffer.of(5, 1, 2), answer: METHOD_SIZE },
+    { send: login, answer: METHOD_SIZE },
+    { send: request, answer: REPLY_SIZE },
+  ];
 }
 
-/** Bytes of the proxy's answers when all goes well and the bound address is IPv4. */
-const answerSize = ({ user }: Way): number => 2 + (user === undefined ? 0 : 2) + 10;
+const METHOD_SIZE = 2;
+const REPLY_SIZE = 10;
+/** Where the reply's code is, from its end. */
+const CODE_FROM_END = 9;
 
 /** Opens a stream, sends `first` behind the request, and hands over all that comes behind the proxy's answer. */
 function open(
@@ -52,26 +71,32 @@ function open(
       if (error) reject(error);
       else resolve();
     };
-    const limit = setTimeout(() => finish(new Error('a stream took too long')), LIMIT);
-    const skip = answerSize(way);
+    const limit = setTimeout(() => finish(new Error(`a stream took more than ${LIMIT / 1000} s`)), LIMIT);
+    const left = steps(way);
     let head = Buffer.alloc(0);
-    let open = false;
-    socket.on('connect', () => socket.write(opening(way)));
-    socket.on('data', (chunk: Buffer) => {
-      if (open) {
-        hear(chunk.length, finish, socket);
-        return;
-      }
+    socket.on('connect', () => socket.write(left[0]!.send));
+    const answered = (chunk: Buffer) => {
       head = Buffer.concat([head, chunk]);
-      if (head.length < skip) return;
-      if (head[skip - 9] !== 0) {
-        finish(new Error(`the proxy refused: ${head[skip - 9]}`));
+      const { answer } = left[0]!;
+      if (head.length < answer) return;
+      left.shift();
+      if (left.length > 0) {
+        head = head.subarray(answer);
+        socket.write(left[0]!.send);
         return;
       }
-      open = true;
+      const code = head[answer - CODE_FROM_END];
+      if (code !== 0) {
+        finish(new Error(`the proxy refused ${way.site.host}: ${code}`));
+        return;
+      }
       socket.write(first);
       connected(socket);
-      if (head.length > skip) hear(head.length - skip, finish, socket);
+      if (head.length > answer) hear(head.length - answer, finish, socket);
+    };
+    socket.on('data', (chunk: Buffer) => {
+      if (left.length > 0) answered(chunk);
+      else hear(chunk.length, finish, socket);
     });
     socket.on('error', finish);
     socket.on('close', () => finish(new Error('the proxy closed the connection')));

@@ -65,6 +65,8 @@ export interface NetworkSpec {
   readonly earned?: boolean;
   /** Chosen by the number of nodes when absent. */
   readonly voting?: VotingTimes;
+  /** Hears that the authorities have keys, before any process starts. */
+  readonly keysMade?: () => void;
 }
 
 /** Below the testnets' ports, so that both can run side by side. */
@@ -166,6 +168,7 @@ export class MixedNetwork {
         authorities.set(node.name, await identify(node, folder));
       }),
     );
+    spec.keysMade?.();
     const voting = spec.voting ?? votesAfterStart(Date.now(), START_SECONDS, plan.nodes.length);
     const network = new MixedNetwork(spec, { plan, directory, authorities, voting, socks: '' });
     try {
