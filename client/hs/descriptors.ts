@@ -95,12 +95,17 @@ export class DescriptorCache {
     const directory = this.directoryNow();
     const names = namesOf(identity, directory);
     const left = directory.fetchFrom(names.blindedKey);
+    const kept = this.known.get(key);
+    let stale = false;
     let failure = new StreamError('onion-not-found', 'no HSDir has a descriptor of the onion service');
     while (left.length > 0) {
       const [relay] = left.splice(random.below(left.length), 1) as [Relay];
       try {
         const found = await this.ask(relay, key, names);
         if (!found) continue;
+        // A directory that missed the last upload, or withholds it [cache_store_as_client].
+        stale = isOlder(found, kept);
+        if (stale) continue;
         this.keep(key, found);
         return found;
       } catch (error) {
@@ -112,10 +117,11 @@ export class DescriptorCache {
           );
         if (!(error instanceof CepaError)) throw error;
         log.info('no descriptor from an HSDir', { relay: relay.status.nickname, reason: error.message });
-        if (error instanceof DecodeError)
+        if (error instanceof DecodeError || error.cause instanceof DecodeError)
           failure = new StreamError('onion-invalid', error.message, { cause: error });
       }
     }
+    if (stale) return kept!;
     throw failure;
   }
 
@@ -142,6 +148,12 @@ export class DescriptorCache {
     if (this.known.size > MAX_KEPT) this.known.delete(this.known.keys().next().value!);
   }
 }
+
+/** Whether a descriptor is of the same period as one that is kept, and older. */
+const isOlder = (found: KnownService, kept: KnownService | undefined): boolean =>
+  kept !== undefined &&
+  sameBytes(kept.names.blindedKey, found.names.blindedKey) &&
+  found.revision < kept.revision;
 
 function namesOf(identity: Uint8Array, directory: HsDirectory): PeriodNames {
   try {

@@ -42,12 +42,17 @@ export const PUBLIC = [
   'MinUptimeHidServDirectoryV2 0',
 ];
 
+/** Where the server behind a service listens. */
+const SERVICE_PORT = 8000;
+
 const VOTES = ['TestingDirAuthVoteGuard *', 'TestingDirAuthVoteHSDir *'];
 
 /** How large a network is. */
 export interface NetworkSize {
   readonly authorities: number;
   readonly relays: number;
+  /** torrc lines of every authority. */
+  readonly authorityLines?: readonly string[];
   /** Is shown each relay's place before it starts. */
   readonly watch?: (site: Site<RelayNode>) => void;
 }
@@ -88,7 +93,8 @@ export class OnionNetwork {
     const network = new Network(seed, start, ...torrc);
     await network.makeAuthorities(size.authorities);
     const votes = torrc.includes('TestingTorNetwork 1') ? VOTES : [];
-    for (const site of network.authorities) await network.startAuthority(site, ...votes);
+    const lines = [...votes, ...(size.authorityLines ?? [])];
+    for (const site of network.authorities) await network.startAuthority(site, ...lines);
     for (let i = 0; i < size.relays; i++) {
       const site = network.siteOfRelay(`relay${i}`);
       size.watch?.(site);
@@ -139,14 +145,9 @@ export class OnionNetwork {
     directory: MemoryStore = memoryStore(),
     skew = 0,
   ): Promise<{ site: ClientSite; address: string }> {
-    const port = 8000 + this.nextAddress;
-    const site = await this.client(
-      name,
-      ['HiddenServiceDir /service', `HiddenServicePort 80 127.${this.nextAddress}.0.1:${port}`, ...lines],
-      new Map([['/service', directory]]),
-      skew,
-    );
-    await site.host.transport.listenTcp({ host: site.host.address, port }, echo);
+    const own = serviceLines(`127.${this.nextAddress}.0.1`);
+    const site = await this.client(name, [...own, ...lines], new Map([['/service', directory]]), skew);
+    await site.host.transport.listenTcp({ host: site.host.address, port: SERVICE_PORT }, echo);
     return { site, address: site.node.status().onionServices[0]!.address };
   }
 
@@ -189,6 +190,12 @@ export class OnionNetwork {
     await this.world.until(this.network.stop());
   }
 }
+
+/** The torrc lines of the service at an address. */
+export const serviceLines = (address: string): string[] => [
+  'HiddenServiceDir /service',
+  `HiddenServicePort 80 ${address}:${SERVICE_PORT}`,
+];
 
 /** Sends back what it gets. */
 export function echo(conn: Conn): void {
