@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { DecodeError, ProtocolError } from '../shared/bytes/errors.js';
+import { DecodeError } from '../shared/bytes/errors.js';
 import { toHex } from '../shared/bytes/text.js';
 import { DestroyReason, RelayCommand } from '../shared/cell/commands.js';
 import {
@@ -20,6 +20,7 @@ import { checkEstablishIntro } from '../shared/hs/establish.js';
 import type { Log } from '../shared/log/types.js';
 import type { ConsensusParam } from '../shared/onion/flow.js';
 import type { Clock } from '../shared/runtime/types.js';
+import { type HsOutcome, HsRefusal } from './hs-actions.js';
 import type { EndCircuit } from './hs-circuit.js';
 
 const MAX_RATE = 0x7fff_ffff;
@@ -39,6 +40,15 @@ function limitAsked({ rate, burst }: IntroDosParams): Limit | undefined {
   if (rate > MAX_RATE || burst > MAX_RATE || burst < rate) return undefined;
   return { rate: Number(rate), burst: Number(burst) };
 }
+
+/** What a client is answered. A service under attack looks, to those it is spared, as if it were not here. */
+const STATUS = {
+  success: IntroduceStatus.SUCCESS,
+  malformed: IntroduceStatus.BAD_FORMAT,
+  unknown_service: IntroduceStatus.UNKNOWN_ID,
+  rate_limited: IntroduceStatus.UNKNOWN_ID,
+  circuit_dead: IntroduceStatus.UNKNOWN_ID,
+};
 
 /** One service's circuit. */
 interface Established {
@@ -71,16 +81,18 @@ export class IntroPoints {
     return this.byKey.size;
   }
 
-  /** Throws ProtocolError when the circuit is an introduction circuit. */
+  /** Throws HsRefusal when the circuit is an introduction circuit. */
   mustBeFree(circuit: EndCircuit): void {
-    if (this.byCircuit.has(circuit)) throw new ProtocolError('the circuit is an introduction circuit');
-    if (this.used.has(circuit)) throw new ProtocolError('the circuit has introduced a client');
+    if (this.byCircuit.has(circuit))
+      throw new HsRefusal('unsuitable_circuit', 'the circuit is an introduction circuit');
+    if (this.used.has(circuit)) throw new HsRefusal('circuit_reused', 'the circuit has introduced a client');
   }
 
   /** ESTABLISH_INTRO. Throws ProtocolError or DecodeError. */
-  establish(circuit: EndCircuit, data: Uint8Array): void {
+  establish(circuit: EndCircuit, data: Uint8Array): HsOutcome {
     this.mustBeFree(circuit);
-    if (!circuit.atEnd) throw new ProtocolError('ESTABLISH_INTRO on a circuit that goes on');
+    if (!circuit.atEnd)
+      throw new HsRefusal('unsuitable_circuit', 'ESTABLISH_INTRO on a circuit that goes on');
     const { authKey, extensions } = checkEstablishIntro(data, circuit.kh);
     const params = dosParamsIn(extensions);
     const key = toHex(authKey);
@@ -96,34 +108,37 @@ export class IntroPoints {
     this.byKey.set(key, established);
     this.byCircuit.set(circuit, established);
     circuit.send(RelayCommand.INTRO_ESTABLISHED, INTRO_ESTABLISHED.encode({ extensions: [] }));
+    return circuit.closed ? 'circuit_dead' : 'success';
   }
 
   /** INTRODUCE1. Throws ProtocolError where there is nobody to answer. */
-  introduce(circuit: EndCircuit, data: Uint8Array): void {
+  introduce(circuit: EndCircuit, data: Uint8Array): HsOutcome {
     this.mustBeFree(circuit);
-    if (!circuit.atEnd) throw new ProtocolError('INTRODUCE1 on a circuit that goes on');
-    if (circuit.fromClient && this.refusesSingleHop) return;
+    if (!circuit.atEnd) throw new HsRefusal('unsuitable_circuit', 'INTRODUCE1 on a circuit that goes on');
+    if (circuit.fromClient && this.refusesSingleHop) return 'single_hop';
     this.used.add(circuit);
-    const status = this.pass(data);
+    const outcome = this.pass(data);
+    const status = STATUS[outcome];
     circuit.send(RelayCommand.INTRODUCE_ACK, INTRODUCE_ACK.encode({ status, extensions: [] }));
+    return outcome;
   }
 
-  /** Gives an INTRODUCE1 on as INTRODUCE2; the status to answer. */
-  private pass(data: Uint8Array): number {
-    if (data.length > INTRODUCE1_MAX_SIZE) return IntroduceStatus.BAD_FORMAT;
+  /** Gives an INTRODUCE1 on as INTRODUCE2. */
+  private pass(data: Uint8Array): keyof typeof STATUS {
+    if (data.length > INTRODUCE1_MAX_SIZE) return 'malformed';
     let key: string;
     try {
       key = toHex(INTRODUCE1.decode(data).authKey);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       this.log.info('refusing INTRODUCE1', { error: error.message });
-      return IntroduceStatus.BAD_FORMAT;
+      return 'malformed';
     }
     const established = this.byKey.get(key);
-    // A service under attack looks, to those it is spared, as if it were not here.
-    if (!established || !this.mayPass(established)) return IntroduceStatus.UNKNOWN_ID;
+    if (!established) return 'unknown_service';
+    if (!this.mayPass(established)) return 'rate_limited';
     established.circuit.send(RelayCommand.INTRODUCE2, data);
-    return established.circuit.closed ? IntroduceStatus.UNKNOWN_ID : IntroduceStatus.SUCCESS;
+    return established.circuit.closed ? 'circuit_dead' : 'success';
   }
 
   private get refusesSingleHop(): boolean {

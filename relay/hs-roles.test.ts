@@ -187,3 +187,49 @@ test('one circuit has one role, at the end of its path, and more than one hop', 
   t.deepEqual(near.sent, []);
   t.false(roles.message(near, RelayCommand.DATA, cookie));
 });
+
+test('what became of each message is counted', (t) => {
+  const { roles, circuit, establish, introduce, introduce1 } = relay();
+  const { actions } = roles.status();
+  const happened = () =>
+    Object.entries(actions).flatMap(([message, counts]) =>
+      Object.entries(counts).flatMap(([outcome, count]) => (count ? [`${message} ${outcome} ${count}`] : [])),
+    );
+  t.deepEqual(happened(), []);
+  introduce();
+  introduce(new Uint8Array(30));
+  establish({ rate: 1n, burst: 2n });
+  introduce();
+  introduce();
+  const client = circuit();
+  roles.message(client, RelayCommand.INTRODUCE1, introduce1);
+  roles.message(client, RelayCommand.INTRODUCE1, introduce1);
+  roles.message(circuit(), RelayCommand.ESTABLISH_INTRO, new Uint8Array(10));
+
+  const waiting = circuit();
+  roles.message(waiting, RelayCommand.ESTABLISH_RENDEZVOUS, cookie);
+  roles.message(circuit(), RelayCommand.ESTABLISH_RENDEZVOUS, cookie);
+  roles.message(waiting, RelayCommand.ESTABLISH_RENDEZVOUS, cookie);
+  roles.message(circuit(), RelayCommand.ESTABLISH_RENDEZVOUS, cookie.subarray(1));
+  const near = circuit();
+  near.fromClient = true;
+  roles.message(near, RelayCommand.ESTABLISH_RENDEZVOUS, cookie);
+  roles.message(near, RelayCommand.INTRODUCE1, introduce1);
+  roles.message(circuit(), RelayCommand.RENDEZVOUS1, rendezvous1);
+  t.deepEqual(happened(), [
+    'estIntro success 1',
+    'estIntro malformed 1',
+    'estRend success 1',
+    'estRend unsuitable_circuit 1',
+    'estRend single_hop 1',
+    'estRend malformed 1',
+    'estRend duplicate_cookie 1',
+    'intro1 success 1',
+    'intro1 malformed 1',
+    'intro1 unknown_service 1',
+    'intro1 rate_limited 2',
+    'intro1 circuit_reused 1',
+    'intro1 single_hop 1',
+    'rend1 unknown_cookie 1',
+  ]);
+});

@@ -8,6 +8,7 @@ import { DestroyReason, RelayCommand } from '../shared/cell/commands.js';
 import type { Log } from '../shared/log/types.js';
 import type { ConsensusParam } from '../shared/onion/flow.js';
 import type { Clock } from '../shared/runtime/types.js';
+import { type HsActions, HsCounts, type HsMessage, type HsOutcome, HsRefusal } from './hs-actions.js';
 import type { EndCircuit } from './hs-circuit.js';
 import { IntroPoints } from './hs-intro.js';
 import { RendezvousPoints } from './hs-rend.js';
@@ -23,13 +24,19 @@ export interface HsRolesEnv {
 export interface HsRolesStatus {
   readonly introPoints: number;
   readonly rendezvousWaiting: number;
+  /** What became of messages. */
+  readonly actions: HsActions;
 }
+
+type Take = (circuit: EndCircuit, data: Uint8Array) => HsOutcome;
+type Role = readonly [HsMessage, Take];
 
 /** Both roles, for all circuits of a relay. */
 export class HsRoles {
   private readonly intro: IntroPoints;
   private readonly rendezvous: RendezvousPoints;
   private readonly log: Log;
+  private readonly counts = new HsCounts();
 
   constructor(env: HsRolesEnv) {
     this.intro = new IntroPoints(env);
@@ -39,43 +46,53 @@ export class HsRoles {
 
   /** Takes a message; false when it is none of these roles'. A peer that breaks the rules loses its circuit. */
   message(circuit: EndCircuit, command: number, data: Uint8Array): boolean {
-    const take = this.takerOf(command);
-    if (!take) return false;
+    const role = this.roleOf(command);
+    if (!role) return false;
+    const [name, take] = role;
     try {
-      take(circuit, data);
+      this.counts.count(name, take(circuit, data));
     } catch (error) {
+      this.counts.count(name, error instanceof HsRefusal ? error.outcome : 'malformed');
       this.log.info('closing a circuit', { reason: (error as Error).message });
       circuit.close(DestroyReason.PROTOCOL);
     }
     return true;
   }
 
-  private takerOf(command: number): ((circuit: EndCircuit, data: Uint8Array) => void) | undefined {
+  private roleOf(command: number): Role | undefined {
     switch (command) {
       case RelayCommand.ESTABLISH_INTRO:
-        return (circuit, data) => {
-          this.rendezvous.mustBeFree(circuit);
-          this.intro.establish(circuit, data);
-        };
+        return ['estIntro', this.establishIntro];
       case RelayCommand.INTRODUCE1:
-        return (circuit, data) => {
-          this.rendezvous.mustBeFree(circuit);
-          this.intro.introduce(circuit, data);
-        };
+        return ['intro1', this.introduce];
       case RelayCommand.ESTABLISH_RENDEZVOUS:
-        return (circuit, data) => {
-          this.intro.mustBeFree(circuit);
-          this.rendezvous.establish(circuit, data);
-        };
+        return ['estRend', this.establishRendezvous];
       case RelayCommand.RENDEZVOUS1:
-        return (circuit, data) => {
-          this.intro.mustBeFree(circuit);
-          this.rendezvous.complete(circuit, data);
-        };
+        return ['rend1', this.complete];
       default:
         return undefined;
     }
   }
+
+  private readonly establishIntro: Take = (circuit, data) => {
+    this.rendezvous.mustBeFree(circuit);
+    return this.intro.establish(circuit, data);
+  };
+
+  private readonly introduce: Take = (circuit, data) => {
+    this.rendezvous.mustBeFree(circuit);
+    return this.intro.introduce(circuit, data);
+  };
+
+  private readonly establishRendezvous: Take = (circuit, data) => {
+    this.intro.mustBeFree(circuit);
+    return this.rendezvous.establish(circuit, data);
+  };
+
+  private readonly complete: Take = (circuit, data) => {
+    this.intro.mustBeFree(circuit);
+    return this.rendezvous.complete(circuit, data);
+  };
 
   /** The circuit is over. */
   closed(circuit: EndCircuit): void {
@@ -84,6 +101,7 @@ export class HsRoles {
   }
 
   status(): HsRolesStatus {
-    return { introPoints: this.intro.size, rendezvousWaiting: this.rendezvous.size };
+    const { actions } = this.counts;
+    return { introPoints: this.intro.size, rendezvousWaiting: this.rendezvous.size, actions };
   }
 }

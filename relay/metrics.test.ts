@@ -41,6 +41,10 @@ test('a relay’s metrics are by Prometheus’s rules, and its counters only gro
   t.is(value('cepa_relay_exit_streams_total', { ports: 'web' }), 1);
   t.is(value('tor_relay_exit_dns_error_total', { reason: 'notexist' }), 1);
   t.is(value('tor_relay_exit_dns_query_total'), 2);
+  t.is(value('tor_relay_est_intro_total', { action: 'success' }), 0);
+  t.is(value('tor_relay_est_rend_total', { action: 'duplicate_cookie' }), 0);
+  t.is(value('tor_relay_intro1_total', { action: 'rate_limited' }), 0);
+  t.is(value('tor_relay_rend1_total', { action: 'unknown_cookie' }), 0);
   t.is(value('tor_relay_flag', { type: 'Running' }), 0);
   t.is(value('tor_relay_dos_total', { type: 'stream_rejected' }), 0);
   t.is(value('tor_relay_connections', { direction: 'received', family: 'ipv4' }), 1);

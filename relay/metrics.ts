@@ -17,6 +17,7 @@ import { familyOf } from './addresses.js';
 import type { BandwidthLimiter } from './bandwidth-limit.js';
 import { registerCongestionMetrics } from './congestion-metrics.js';
 import type { ExitStats } from './exit-stats.js';
+import type { HsMessage } from './hs-actions.js';
 import type { RelayStatus } from './relay-node.js';
 
 /** Flags that are always shown, held or not. */
@@ -53,6 +54,7 @@ export function registerRelayMetrics(metrics: Metrics, from: MetricSources): voi
   trafficMetrics(metrics, from);
   circuitMetrics(metrics, from);
   registerCongestionMetrics(metrics, () => from.status().circuits.congestion);
+  onionMetrics(metrics, from);
   exitMetrics(metrics, from);
   defenceMetrics(metrics, from);
   standingMetrics(metrics, from);
@@ -168,8 +170,22 @@ function circuitMetrics(metrics: Metrics, { status, links }: MetricSources): voi
   metrics.counted('cepa_relay_stray_cells_total', 'Cells for circuits that are not there', [], () =>
     one(links.strayCells),
   );
+}
+
+function onionMetrics(metrics: Metrics, { status }: MetricSources): void {
+  const counted = (name: string, cell: string, message: HsMessage) =>
+    metrics.counted(name, `Total number of ${cell} cells we received`, ['action'], () =>
+      by('action')(status().circuits.onionServices.actions[message]),
+    );
+  counted('tor_relay_est_intro_total', 'EST_INTRO', 'estIntro');
+  counted('tor_relay_est_rend_total', 'EST_REND', 'estRend');
+  counted('tor_relay_intro1_total', 'INTRO1', 'intro1');
+  counted('tor_relay_rend1_total', 'REND1', 'rend1');
   metrics.shown('cepa_relay_intro_points', 'Circuits on which this relay is an introduction point', [], () =>
     one(status().circuits.onionServices.introPoints),
+  );
+  metrics.shown('cepa_relay_rendezvous_waiting', 'Clients that wait for a service here', [], () =>
+    one(status().circuits.onionServices.rendezvousWaiting),
   );
   metrics.shown('cepa_relay_hsdir_descriptors', 'Descriptors of onion services held', [], () =>
     one(status().hsDescriptors ?? 0),

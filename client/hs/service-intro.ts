@@ -39,7 +39,9 @@ export interface IntroPointParts {
   readonly dos: IntroDosParams | undefined;
   /** Something changed. */
   changed(): void;
-  /** An INTRODUCE2 that was not seen before. */
+  /** An INTRODUCE2 that was seen before, and is dropped. */
+  replayed(): void;
+  /** One that was not. */
   introduce2(point: ServiceIntroPoint, body: Uint8Array): void;
 }
 
@@ -162,6 +164,7 @@ export class ServiceIntroPoint {
     try {
       if (!this.seen.isNew(introduceIdentity(data), clock.monotonic())) {
         log.warn('An introduction point repeats an introduction; dropped.');
+        this.parts.replayed();
         return;
       }
     } catch (error) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ProtocolError } from '../../shared/bytes/errors.js';
 import { toHex } from '../../shared/bytes/text.js';
 import { RelayCommand } from '../../shared/cell/commands.js';
 import type { Ed25519ExpandedKey } from '../../shared/crypto/ed25519.js';
@@ -73,7 +74,24 @@ export interface ServiceStatus {
   }[];
   /** Clients on joined circuits. */
   readonly clients: number;
+  readonly counts: ServiceCounts;
 }
+
+/** What a service did since it started; reasons are C tor's (hs_metrics_entry.h). */
+export interface ServiceCounts {
+  /** Introductions that were for it. */
+  readonly introductions: number;
+  /** Those that were not taken. */
+  readonly rejected: Readonly<Record<RejectReason, number>>;
+  /** Circuits begun to rendezvous points, and why some came to nothing. */
+  readonly rendezvous: number;
+  readonly failed: Readonly<Record<RendezvousFailure, number>>;
+}
+
+/** Made for other keys; nonsense; seen before. */
+type RejectReason = 'subcredential' | 'invalid_introduce2' | 'replay';
+/** No circuit; one that could not be joined to the client's. */
+type RendezvousFailure = 'rp_conn_failure' | 'e2e_circ';
 
 /** A running service. */
 export class OnionService {
@@ -83,6 +101,12 @@ export class OnionService {
   private readonly cookies = new ReplayCache({ horizon: COOKIE_MEMORY, max: MAX_COOKIES });
   private readonly joined = new Set<HsCircuit>();
   private readonly stopper = new AbortController();
+  private readonly counts = {
+    introductions: 0,
+    rejected: { subcredential: 0, invalid_introduce2: 0, replay: 0 },
+    rendezvous: 0,
+    failed: { rp_conn_failure: 0, e2e_circ: 0 },
+  };
   private meeting = 0;
   private dirty = false;
 
@@ -118,6 +142,9 @@ export class OnionService {
       config: () => this.settings,
       changed: () => this.soon(),
       introduce2: (point, body) => this.introduced(period, point, body),
+      replayed: () => {
+        this.counts.rejected.replay++;
+      },
     });
     this.periods.set(time.number, period);
     return period;
@@ -146,13 +173,16 @@ export class OnionService {
       answer = answerIntroduction(said, point.keys, random);
     } catch (error) {
       log.info('dropping an introduction', { error: (error as Error).message });
+      this.counts.rejected[error instanceof ProtocolError ? 'subcredential' : 'invalid_introduce2']++;
       return;
     }
     if (!this.cookies.isNew(said.cookie, clock.monotonic())) {
       log.info('dropping an introduction', { error: 'its cookie was used before' });
+      this.counts.rejected.replay++;
       return;
     }
     point.count();
+    this.counts.introductions++;
     if ('refused' in target) log.info('dropping an introduction', { error: target.refused });
     else if (said.congestionControl && !controlsCongestion(param))
       log.info('dropping an introduction', { error: 'congestion control is off' });
@@ -168,13 +198,17 @@ export class OnionService {
     this.stopper.signal.addEventListener('abort', abort);
     const timer = clock.setTimer(RENDEZVOUS_TIMEOUT, abort);
     this.meeting++;
+    this.counts.rendezvous++;
+    let failure: RendezvousFailure = 'rp_conn_failure';
     try {
       const circuit = await this.reach(target, stop.signal);
+      failure = 'e2e_circ';
       const flow = joinedFlow(control ? offeredSendmeInc(param) : undefined, param, clock);
       circuit.send(RelayCommand.RENDEZVOUS1, answer.rendezvous1);
       this.join(circuit, answer.keys, flow);
     } catch (error) {
       log.info('a rendezvous failed', { error: (error as Error).message });
+      this.counts.failed[failure]++;
     } finally {
       this.meeting--;
       timer.cancel();
@@ -241,6 +275,7 @@ export class OnionService {
         heldBy: period.held,
       })),
       clients: this.joined.size,
+      counts: this.counts,
     };
   }
 

@@ -1,13 +1,70 @@
 /**
- * A client's metrics, read from its status when somebody looks. Nothing of what it is used for.
+ * A client's metrics, read from its status when somebody looks. Nothing of where its user goes.
  *
  * @module
  */
 import type { ClientStatus } from '../../client/client-node.js';
+import type { ServiceStatus } from '../../client/hs/service.js';
 import type { Metrics } from '../../shared/metrics/types.js';
+
+/**
+ * Of the onion services hosted here, C tor's names (hs_metrics_entry.c) with the service as label `onion`; those that
+ * break Prometheus's rules are put right: no `_count` on a gauge, `_total` on each counter.
+ */
+function registerServiceMetrics(metrics: Metrics, status: () => ClientStatus): void {
+  const each = (value: (service: ServiceStatus) => number) => () =>
+    status().onionServices.map((service) => ({ labels: { onion: nameOf(service) }, value: value(service) }));
+  const byReason = (counts: (service: ServiceStatus) => Readonly<Record<string, number>>) => () =>
+    status().onionServices.flatMap((service) =>
+      Object.entries(counts(service)).map(([reason, value]) => ({
+        labels: { onion: nameOf(service), reason },
+        value,
+      })),
+    );
+  const onion = ['onion'];
+  metrics.counted(
+    'tor_hs_intro_num_total',
+    'Total number of introduction received',
+    onion,
+    each(({ counts }) => counts.introductions),
+  );
+  metrics.counted(
+    'tor_hs_intro_rejected_intro_req_total',
+    'Total number of rejected introduction circuits',
+    ['onion', 'reason'],
+    byReason(({ counts }) => counts.rejected),
+  );
+  metrics.shown(
+    'tor_hs_intro_established',
+    'Total number of established introduction circuit',
+    onion,
+    each(({ descriptors }) => descriptors.reduce((sum, { introPoints }) => sum + introPoints, 0)),
+  );
+  metrics.counted(
+    'tor_hs_rdv_num_total',
+    'Total number of rendezvous circuits created',
+    onion,
+    each(({ counts }) => counts.rendezvous),
+  );
+  metrics.counted(
+    'tor_hs_rdv_error_total',
+    'Total number of rendezvous circuit errors',
+    ['onion', 'reason'],
+    byReason(({ counts }) => counts.failed),
+  );
+  metrics.shown(
+    'tor_hs_rdv_established',
+    'Total number of established rendezvous circuits',
+    onion,
+    each(({ clients }) => clients),
+  );
+}
+
+const nameOf = ({ address }: ServiceStatus): string => address.replace(/\.onion$/, '');
 
 /** Registers them. */
 export function registerClientMetrics(metrics: Metrics, status: () => ClientStatus): void {
+  registerServiceMetrics(metrics, status);
   metrics.shown('cepa_client_circuits', 'Circuits by state', ['state'], () => {
     const { open, building } = status().circuits;
     return [
