@@ -4,6 +4,7 @@
  * @module
  */
 import { Authorities } from '../relay/authorities.js';
+import { keyOptionsOf } from '../relay/key-options.js';
 import { type RelayNode, startRelay } from '../relay/node.js';
 import { linkSource } from '../relay/ports.js';
 import { toHex } from '../shared/bytes/text.js';
@@ -102,7 +103,10 @@ export async function startAuthority(
 ): Promise<AuthorityNode> {
   const log = env.log.child('authority');
   const keys = await loadAuthorityKeys(env.store, env.clock.now());
-  const relayKeys = await loadOrCreateRelayKeys(env.store, env, keyOptions);
+  const relayKeys = await loadOrCreateRelayKeys(env.store, env, {
+    ...keyOptionsOf(options),
+    ...keyOptions,
+  });
   checkListed(options, keys, relayKeys);
   const authority = new Authority(options, { ...env, log }, keys, relayKeys);
   await authority.load();

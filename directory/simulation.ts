@@ -5,6 +5,7 @@
  */
 import { type RelayNode, startRelay } from '../relay/node.js';
 import { toHex } from '../shared/bytes/text.js';
+import { LINK_RSA_BITS } from '../shared/crypto/link-cert.js';
 import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
 import type { RsaKey } from '../shared/crypto/rsa.js';
 import { seededRsa } from '../shared/crypto/rsa-seeded.js';
@@ -127,7 +128,10 @@ export class Network {
   /** Starts the authority at a site, again or for the first time. */
   async startAuthority(site: Site<AuthorityNode>, ...more: string[]): Promise<void> {
     const options = this.authorityOptions(site, more);
-    site.node = await startAuthority(options, this.envOf(site), { makeRsa: this.makeRsa });
+    site.node = await startAuthority(options, this.envOf(site), {
+      makeRsa: this.makeRsa,
+      linkBits: LINK_RSA_BITS,
+    });
   }
 
   /** Has it read its configuration again, with these lines on top; the options it took over. */

@@ -34,6 +34,7 @@ import { writeFingerprints } from './fingerprint-files.js';
 import { Heartbeat } from './heartbeat.js';
 import { Hibernation } from './hibernation.js';
 import { HsDirStore } from './hs-dir.js';
+import { keyOptionsOf } from './key-options.js';
 import { LimitedTransport } from './limited-transport.js';
 import { extendRulesOf, linkLimits, linkPadding } from './link-config.js';
 import { defaultCeiling, MemoryCeiling } from './memory.js';
@@ -63,8 +64,7 @@ const MAX_HSDIR_BYTES = 256 * 1024 * 1024;
 /** Starts a relay. Rejects when keys cannot be read or a port cannot be opened. */
 export async function startRelay(options: Options, env: Env, extras: RelayExtras = {}): Promise<RelayNode> {
   const log = env.log.child('relay');
-  const keyOptions = { offlineMaster: options.OfflineMasterKey, signingLifetime: options.SigningKeyLifetime };
-  const keys = extras.keys ?? (await loadOrCreateRelayKeys(env.store, env, keyOptions));
+  const keys = extras.keys ?? (await loadOrCreateRelayKeys(env.store, env, keyOptionsOf(options)));
   const relay = new Relay(options, { ...env, log }, keys, extras);
   await relay.start();
   return relay;

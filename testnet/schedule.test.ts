@@ -39,6 +39,19 @@ test('authorities with the first times vote within the second, and publish two s
   );
 });
 
+test('the second vote leaves time for the first consensus', (t) => {
+  const gaps: number[] = [];
+  for (let now = Date.UTC(2026, 1, 1); now < Date.UTC(2026, 1, 2); now += 97_003) {
+    const { options } = optionsOf('authority', firstVotes(now));
+    const { validAfter } = votingSchedule(now, options, undefined);
+    const freshUntil = validAfter + options.V3AuthVotingInterval;
+    const first = { validAfter, freshUntil, validUntil: freshUntil, votingDelay: { vote: 4, dist: 4 } };
+    gaps.push(votingSchedule(validAfter, options, first).validAfter - validAfter);
+  }
+  t.true(Math.min(...gaps) >= 5_000 && Math.max(...gaps) <= 40_000);
+  t.true(gaps.filter((gap) => gap < 10_000).length < gaps.length / 50);
+});
+
 test('authorities that wait for relays have no vote for a quarter of an hour', (t) => {
   fc.assert(
     fc.property(times, (now) => {

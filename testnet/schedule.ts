@@ -18,8 +18,11 @@ export const FIRST_WAIT = 10_000;
 const FIRST_INTERVAL = 5;
 const FIRST_DELAY = 2;
 const FIRST_DELAY_USED = 1;
-/** And later, when nobody waits. */
-const LATER = { interval: 20, delay: 4 };
+/** And later, when nobody waits: intervals that divide a day. */
+const LATER_INTERVALS = [20, 25, 30, 40];
+const LATER_DELAY = 4;
+
+const DAY = 24 * 60 * 60;
 
 /** The longest interval, seconds: an initial one has to divide 30 minutes (C tor `options_validate_dirauth_testing`). */
 const LONGEST_INTERVAL = 30 * 60;
@@ -34,16 +37,17 @@ export const noVotes = (now: number): VotingTimes => ({
   offset: (Math.floor(now / 1000) + LONGEST_INTERVAL / 2) % LONGEST_INTERVAL,
   // No interval may be shorter than the offset.
   interval: LONGEST_INTERVAL,
-  delay: LATER.delay,
+  delay: LATER_DELAY,
 });
 
 /** Times with the first vote at the next full second after `now`, ms, for which the authorities hear of it in time. */
 export function firstVotes(now: number): VotingTimes {
-  const vote = Math.ceil((now + NEWS_TIME) / 1000);
-  return {
-    first: FIRST_INTERVAL,
-    firstDelay: FIRST_DELAY,
-    offset: (vote + 2 * FIRST_DELAY_USED) % FIRST_INTERVAL,
-    ...LATER,
-  };
+  const consensus = Math.ceil((now + NEWS_TIME) / 1000) + 2 * FIRST_DELAY_USED;
+  const offset = consensus % FIRST_INTERVAL;
+  // Intervals begin at midnight: of those there are, the one that leaves most time between the first consensus, when
+  // everybody is busy with it, and the second.
+  const time = (consensus - offset) % DAY;
+  const gap = (interval: number) => Math.min(interval - (time % interval), LATER_INTERVALS[0]!);
+  const interval = LATER_INTERVALS.reduce((best, each) => (gap(each) > gap(best) ? each : best));
+  return { first: FIRST_INTERVAL, firstDelay: FIRST_DELAY, offset, interval, delay: LATER_DELAY };
 }

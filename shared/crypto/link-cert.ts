@@ -42,7 +42,12 @@ function validity(random: Random, now: number, lifetime: number) {
 }
 
 /** Bits of the key TLS shows, as C tor's (RSA_LINK_KEY_BITS). */
-const LINK_RSA_BITS = 2048;
+export const LINK_RSA_BITS = 2048;
+/**
+ * And in a testing network, whose secrets are worth nothing: the longer key is a quarter of what starting a relay costs.
+ * The least that C tor's TLS takes [SSL_CTX_set_security_level].
+ */
+export const TESTING_LINK_RSA_BITS = 1024;
 
 /**
  * A fresh RSA key and a certificate for it, for TLS servers. Valid for at least a day from now. Any other kind of key
@@ -53,8 +58,9 @@ export async function makeTlsIdentity(
   random: Random,
   clock: Clock,
   makeRsa: (bits: number) => Promise<RsaKey> = generateRsa,
+  bits = LINK_RSA_BITS,
 ): Promise<TlsIdentity> {
-  const key = await makeRsa(LINK_RSA_BITS);
+  const key = await makeRsa(bits);
   const { makeX509 } = await import('./x509.js');
   const lifetime = (60 + random.below(305)) * DAY;
   const certDer = makeX509({

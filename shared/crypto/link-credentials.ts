@@ -51,15 +51,16 @@ export interface LinkOwner {
   readonly signing: { readonly signer: Ed25519Signer; readonly cert: Uint8Array };
 }
 
-/** Makes fresh link keys; `makeRsa` is asked for the key of the TLS certificate. */
+/** Makes fresh link keys; `makeRsa` is asked for the key of the TLS certificate, which has `bits` bits. */
 export async function makeLinkCredentials(
   owner: LinkOwner,
   env: { random: Random; clock: Clock },
   makeRsa: (bits: number) => Promise<RsaKey> = generateRsa,
+  bits?: number,
 ): Promise<LinkCredentials> {
   const { rsa, ed25519Id, signing } = owner;
   const now = env.clock.now();
-  const tls = await makeTlsIdentity(env.random, env.clock, makeRsa);
+  const tls = await makeTlsIdentity(env.random, env.clock, makeRsa, bits);
   const rsaIdCertDer = await makeRsaIdCert(rsa, env.random, env.clock);
   const auth = generateEd25519(env.random);
   const certified = { expires: now + LINK_CERT_LIFETIME, signer: signing.signer, includeSigner: false };

@@ -53,6 +53,8 @@ export interface RelayKeys {
 export interface RelayKeyOptions extends Partial<IdentityOptions> {
   /** Makes RSA keys; a simulation gives its own so that the same seed makes the same relay. */
   readonly makeRsa?: (bits: number) => Promise<RsaKey>;
+  /** Bits of the key TLS shows. */
+  readonly linkBits?: number | undefined;
 }
 
 /**
@@ -64,20 +66,21 @@ export async function loadOrCreateRelayKeys(
   env: KeyEnv,
   options: RelayKeyOptions = {},
 ): Promise<RelayKeys> {
-  const { makeRsa = generateRsa, ...identityOptions } = options;
+  const { makeRsa = generateRsa, linkBits, ...identityOptions } = options;
   const rsa = await loadRsaIdentity(store, env.log, makeRsa);
   const identity = await Ed25519Identity.load(store, env, {
     ...DEFAULT_IDENTITY_OPTIONS,
     ...identityOptions,
   });
   const onion = await OnionKeyRing.load(store, env, makeRsa);
-  const keys = new StoredRelayKeys(rsa, identity, onion, { ...env, makeRsa });
+  const keys = new StoredRelayKeys(rsa, identity, onion, { ...env, makeRsa, linkBits });
   await keys.renewLink();
   return keys;
 }
 
 interface LinkKeyEnv extends KeyEnv {
   readonly makeRsa: (bits: number) => Promise<RsaKey>;
+  readonly linkBits: number | undefined;
 }
 
 class StoredRelayKeys implements RelayKeys {
@@ -122,6 +125,7 @@ class StoredRelayKeys implements RelayKeys {
       { rsa: this.rsa, ed25519Id: this.ed25519Id, signing: this.signing },
       this.env,
       this.env.makeRsa,
+      this.env.linkBits,
     );
   }
 
