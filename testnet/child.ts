@@ -14,6 +14,12 @@ import { hear, REPORT_FD } from './process/pipe.js';
 /** The program a node runs: `node ENTRY ROLE -f TORRC`. */
 export const NODE_ENTRY = fileURLToPath(new URL('../../testnet/bin/node.cjs', import.meta.url));
 
+/** The bundle this process runs (testnet/bin/start.cjs), for a child to run the same without looking for it. */
+function bundleOf(self: object): Record<string, string> {
+  const name: unknown = Reflect.get(self, Symbol.for('cepa.bundle'));
+  return typeof name === 'string' ? { CEPA_BUNDLE: name } : {};
+}
+
 /** Milliseconds a node has to end in order. */
 const GRACE = 3_000;
 
@@ -51,7 +57,7 @@ export class NodeChild {
     try {
       this.child = spawn(process.execPath, [spec.entry, spec.plan.role, '-f', spec.torrc], {
         stdio: ['ignore', output, output, 'pipe'],
-        env: { ...process.env, [REPORT_FD]: '3' },
+        env: { ...process.env, ...bundleOf(process), [REPORT_FD]: '3' },
       });
     } finally {
       closeSync(output);

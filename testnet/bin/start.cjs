@@ -46,12 +46,25 @@ function run(name, text, cachedData) {
 }
 
 function bundled() {
+  // The nodes of a testnet run the bundle of their launcher.
+  const { CEPA_BUNDLE: given } = process.env;
+  delete process.env.CEPA_BUNDLE;
+  return (given && optional(() => load(given, readText(given)))) || current();
+}
+
+const readText = (name) => readFileSync(join(BUNDLES, `${name}.cjs`), 'latin1');
+
+function load(name, text) {
+  const cache = optional(() => readFileSync(join(BUNDLES, `${name}.cache`)));
+  process[Symbol.for('cepa.bundle')] = name;
+  return run(name, text, cache);
+}
+
+function current() {
   // One name for a bundle and its cache, with a digest of the bundle in it: V8 itself compares no more than lengths.
-  const current = optional(() => JSON.parse(readFileSync(join(BUNDLES, 'current.json'), 'utf8')));
-  const text = current && optional(() => readBundle(current.name, current.inputs));
-  if (text === undefined) return undefined;
-  const cache = optional(() => readFileSync(join(BUNDLES, `${current.name}.cache`)));
-  return run(current.name, text, cache);
+  const found = optional(() => JSON.parse(readFileSync(join(BUNDLES, 'current.json'), 'utf8')));
+  const text = found && optional(() => readBundle(found.name, found.inputs));
+  return text === undefined ? undefined : load(found.name, text);
 }
 
 /** The program: `main(argv)` and `runNode(source)`. */
@@ -69,7 +82,7 @@ exports.state = () => {
 
 /** Makes the code cache of a bundle, with what is compiled once everything is loaded. */
 async function writeCache(name) {
-  const { script, program } = run(name, readFileSync(join(BUNDLES, `${name}.cjs`), 'latin1'));
+  const { script, program } = run(name, readText(name));
   await program.loadAll();
   writeFileSync(join(BUNDLES, `${name}.cache`), script.createCachedData());
 }

@@ -33,7 +33,7 @@ function installation(t: ExecutionContext) {
 
 const later = () => Date.now() / 1000 + 10;
 
-test('the bundle runs, with its code cache where there is one that V8 takes', (t) => {
+test.serial('the bundle runs, with its code cache where there is one that V8 takes', (t) => {
   const { bundles, run } = installation(t);
   t.is(run('cepa.js'), 'bundle');
   t.is(run('start.cjs'), 'bundle');
@@ -44,14 +44,25 @@ test('the bundle runs, with its code cache where there is one that V8 takes', (t
   t.is(run('cepa.js'), 'bundle');
 });
 
-test('a module compiled after the bundle runs instead of it', (t) => {
+test.serial('a module compiled after the bundle runs instead of it', (t) => {
   const { program, run } = installation(t);
   utimesSync(program, later(), later());
   t.is(run('cepa.js'), 'modules');
   t.is(run('start.cjs'), 'modules');
 });
 
-test('modules run where the bundle is missing in whole or in part', (t) => {
+test.serial('a process runs the bundle that it is given, while it is there', (t) => {
+  const { program, run } = installation(t);
+  utimesSync(program, later(), later());
+  t.is(run('cepa.js'), 'modules');
+  process.env.CEPA_BUNDLE = 'cepa-1';
+  t.is(run('cepa.js'), 'bundle');
+  process.env.CEPA_BUNDLE = 'cepa-0';
+  t.is(run('cepa.js'), 'modules');
+  delete process.env.CEPA_BUNDLE;
+});
+
+test.serial('modules run where the bundle is missing in whole or in part', (t) => {
   const { program, bundles, run } = installation(t);
   rmSync(join(bundles, 'cepa-1.cjs'));
   t.is(run('cepa.js'), 'modules');
