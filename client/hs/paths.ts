@@ -81,6 +81,7 @@ export function middleHops(
       random,
       (relay) =>
         mayUse(relay, 'middle', rules) &&
+        (rules.middle.empty || rules.middle.has(relay.status)) &&
         relay.status.flags.has('Fast') &&
         ![ends.guard, ends.target, second.id].includes(relay.id),
     );

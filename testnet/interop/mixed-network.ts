@@ -347,7 +347,10 @@ export class MixedNetwork {
   }
 
   /** Starts a client in this process. `lines` may choose its path. */
-  async client(lines: readonly string[] = []): Promise<CepaClient> {
+  async client(
+    lines: readonly string[] = [],
+    isReady = (node: ClientNode) => node.status().bootstrap.percent === 100,
+  ): Promise<CepaClient> {
     const text = [
       'SocksPort 127.0.0.1:auto',
       'DataDirectory /nonexistent',
@@ -375,7 +378,7 @@ export class MixedNetwork {
     const client: CepaClient = { node, proxy: { host, port }, log, events, stop };
     this.clients.add(client);
     const until = performance.now() + START_TIMEOUT;
-    while (node.status().bootstrap.percent < 100) {
+    while (!isReady(node)) {
       if (performance.now() > until)
         throw new CepaError('interop', `the client did not bootstrap:\n${log.text()}`);
       await pause(20);

@@ -1,4 +1,5 @@
 import type { ExecutionContext } from 'ava';
+import { EndReason } from '../../shared/cell/commands.js';
 import { generateEd25519 } from '../../shared/crypto/ed25519.js';
 import { onionAddress } from '../../shared/crypto/onion-address.js';
 import { osRandom } from '../../shared/runtime/real.js';
@@ -15,6 +16,11 @@ const BOTH: Kind[] = ['cepa', 'tor'];
 /** What C tor's circuits are for: of its client to Cepa's service, and of its service to Cepa's client. */
 const ROLES = ['HS_CLIENT_INTRO', 'HS_SERVICE_INTRO', 'HS_SERVICE_HSDIR'];
 const MEETINGS = ['HS_CLIENT_REND', 'HS_SERVICE_REND'];
+/** Rendezvous points go by bandwidth, which nobody has measured here: clients that may not use the other kind. */
+const ONLY: Readonly<Record<Kind, string>> = {
+  cepa: 'ExcludeNodes tor1,tor2,tor3',
+  tor: 'ExcludeNodes cepa1,cepa2,auth',
+};
 
 const relay = (name: string, kind: Kind): Member => ({ name, kind, role: 'relay', guard: true });
 
@@ -36,10 +42,7 @@ async function kindsByFingerprint(test: OnionTest): Promise<Map<string, Kind>> {
   return new Map(routers.map(({ id, nickname }) => [id, kindOf.get(nickname)!]));
 }
 
-/**
- * Relays of both programs are HSDirs and introduction points. Rendezvous points go by bandwidth, which nobody has
- * measured here; the networks of one program's relays in the slow tests have them all.
- */
+/** Relays of both programs are HSDirs, introduction and rendezvous points. */
 async function everyRole(t: ExecutionContext, test: OnionTest): Promise<void> {
   const watch = await RoleWatch.of(test, 'tor', await kindsByFingerprint(test));
   const complete = () => ROLES.every((role) => watch.programs(role).length === BOTH.length);
@@ -50,7 +53,27 @@ async function everyRole(t: ExecutionContext, test: OnionTest): Promise<void> {
     t.is(await test.reply('cepa', await test.address('tor', service), `role${i}`), 0);
     await watch.look();
   }
-  for (const role of ROLES) t.deepEqual(watch.programs(role), BOTH, role);
+  const open = await test.address('tor', 'open');
+  for (const kind of BOTH) {
+    const client = await test.network.client([ONLY[kind]], (node) => node.status().ready);
+    const stream = await client.node.connect(open, 80);
+    await watch.look();
+    t.true(watch.programs('HS_SERVICE_REND').includes(kind), `${kind}: ${client.log.text()}`);
+    stream.abort(EndReason.DONE);
+    await client.stop();
+  }
+  const control = await test.network.tor('tor').control();
+  await control.command(`SETCONF ${ONLY.cepa.replace(' ', '=')}`);
+  const service = await test.address('cepa', 'open');
+  const replies: number[] = [];
+  for (let i = 0; i < MAX_MEETINGS && !watch.programs('HS_CLIENT_REND').includes('cepa'); i++) {
+    replies.push(await test.reply('tor', service, `cepa rendezvous ${i}`));
+    await watch.look();
+  }
+  await control.command('RESETCONF ExcludeNodes');
+  t.log(`C tor by way of Cepa rendezvous points: ${replies}`);
+  t.is(replies.at(-1) ?? 0, 0);
+  for (const role of [...ROLES, ...MEETINGS]) t.deepEqual(watch.programs(role), BOTH, role);
   const controlled = congestionControlled(test.network.tor('tor').infoLog);
   for (const role of MEETINGS) {
     t.log(`${role}: ${watch.programs(role)}`);
