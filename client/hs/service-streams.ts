@@ -48,11 +48,18 @@ export interface ServiceStreamsParts {
 export class ServiceStreams {
   private readonly parts: ServiceStreamsParts;
   private open = 0;
+  private idle: number;
   /** The circuit is about to be closed. */
   private closing = false;
 
   constructor(parts: ServiceStreamsParts) {
     this.parts = parts;
+    this.idle = parts.clock.monotonic();
+  }
+
+  /** Since when there is no stream (monotonic); undefined while there is one. */
+  get idleSince(): number | undefined {
+    return this.open > 0 ? undefined : this.idle;
   }
 
   /** Takes a stream the client asks for. */
@@ -82,6 +89,7 @@ export class ServiceStreams {
     this.open++;
     const joined = new JoinedStream(stream, this.parts.clock, () => {
       this.open--;
+      this.idle = this.parts.clock.monotonic();
     });
     this.dial(target).then(
       (conn) => (joined.abandoned ? conn.destroy() : joined.connected(conn, NOTHING)),

@@ -20,6 +20,7 @@ import type { Log } from '../../shared/log/types.js';
 import type { ConsensusParam } from '../../shared/onion/flow.js';
 import { tor1Hs } from '../../shared/onion/tor1-hs.js';
 import type { Clock, Random, Resolver, Transport } from '../../shared/runtime/types.js';
+import type { Options } from '../../shared/torrc/options.js';
 import type { Network } from '../network.js';
 import type { PathRules } from '../path.js';
 import type { HsCircuit, HsCircuitBuilder } from './circuit-builder.js';
@@ -53,6 +54,7 @@ export interface ServiceParts {
   readonly log: Log;
   readonly transport: Transport;
   readonly resolver: Resolver;
+  readonly options: Pick<Options, 'MaxCircuitDirtiness'>;
   readonly pathRules: PathRules;
   readonly param: ConsensusParam;
   readonly builder: HsCircuitBuilder;
@@ -99,7 +101,7 @@ export class OnionService {
   private readonly parts: ServiceParts;
   private readonly periods = new Map<number, ServicePeriod>();
   private readonly cookies = new ReplayCache({ horizon: COOKIE_MEMORY, max: MAX_COOKIES });
-  private readonly joined = new Set<HsCircuit>();
+  private readonly joined = new Map<HsCircuit, ServiceStreams>();
   private readonly stopper = new AbortController();
   private readonly counts = {
     introductions: 0,
@@ -129,6 +131,18 @@ export class OnionService {
       if (current.has(number)) continue;
       period.stop();
       this.periods.delete(number);
+    }
+    this.closeIdle();
+  }
+
+  /** Clients that left, and those that never came: a rendezvous point need not tell us [circuit_expire_old_circuits_clientside]. */
+  private closeIdle(): void {
+    const { clock, options } = this.parts;
+    const oldest = clock.monotonic() - options.MaxCircuitDirtiness;
+    for (const [circuit, { idleSince }] of [...this.joined]) {
+      if (idleSince === undefined || idleSince > oldest) continue;
+      this.joined.delete(circuit);
+      circuit.close();
     }
   }
 
@@ -242,7 +256,7 @@ export class OnionService {
         circuit.close();
       },
     });
-    this.joined.add(circuit);
+    this.joined.set(circuit, streams);
     circuit.onClosed = () => this.joined.delete(circuit);
     circuit.origin.addVirtualHop(tor1Hs(keys, 'service'), flow, (stream) => streams.take(stream));
     log.debug('a client was met');
@@ -283,7 +297,7 @@ export class OnionService {
     this.stopper.abort();
     for (const period of this.periods.values()) period.stop();
     this.periods.clear();
-    for (const circuit of this.joined) circuit.close();
+    for (const circuit of this.joined.keys()) circuit.close();
     this.joined.clear();
   }
 }
