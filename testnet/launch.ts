@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -12,6 +12,8 @@ import { loadOrCreateHsIdentity } from '../shared/crypto/hs-keyfiles.js';
 import { memoryLog } from '../shared/log/memory.js';
 import { osRandom } from '../shared/runtime/real.js';
 import { diskStore } from '../shared/store/disk.js';
+import { systemError } from '../shared/store/errors.js';
+import { makeDirectory } from '../shared/store/make-directory.js';
 import { loadState, type StateKind, saveState } from '../shared/store/state.js';
 import { DEMO_GREETING } from './demo-site.js';
 import { Network, type NetworkEvent, NodeDiedError } from './network.js';
@@ -167,8 +169,8 @@ async function chooseSocks(asked: string | undefined): Promise<string> {
 /** Starts a network and waits until a page was fetched through it. Leaves nothing behind when it fails. */
 export async function launchTestnet(options: TestnetOptions): Promise<Testnet> {
   const temporary = options.directory === undefined;
-  const directory = resolve(options.directory ?? mkdtempSync(join(tmpdir(), 'cepa-testnet-')));
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const directory = resolve(options.directory ?? temporaryDirectory());
+  makeDirectory(directory);
   const lock = lockDirectory(directory);
   let network: Network | undefined;
   const clean = () => {
@@ -191,8 +193,23 @@ export async function launchTestnet(options: TestnetOptions): Promise<Testnet> {
   } catch (error) {
     await network?.stop();
     clean();
-    throw error;
+    throw asKnown(error);
   }
+}
+
+function temporaryDirectory(): string {
+  const prefix = join(tmpdir(), 'cepa-testnet-');
+  try {
+    return mkdtempSync(prefix);
+  } catch (error) {
+    throw systemError(prefix, 'made', error);
+  }
+}
+
+/** A refusal of the system, as an error that says what to do about it; any other error as it is. */
+function asKnown(error: unknown): unknown {
+  const { path, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  return path !== undefined && syscall !== undefined ? systemError(path, 'written', error) : error;
 }
 
 async function bringUp(

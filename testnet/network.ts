@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CepaError } from '../shared/bytes/errors.js';
 import type { NodeEvent } from '../shared/runtime/env.js';
+import { makeDirectory } from '../shared/store/make-directory.js';
 import { type ChildEnd, NODE_ENTRY, NodeChild } from './child.js';
 import { startDemoDns } from './demo-dns.js';
 import { type Closable, startDemoSite } from './demo-site.js';
@@ -116,7 +117,7 @@ export class Network {
     const state = this.state(name);
     if (state.child && !state.child.end) throw new CepaError('testnet', `${name} runs already`);
     const home = nodeDirectory(this.context.directory, state.plan);
-    mkdirSync(home, { recursive: true, mode: 0o700 });
+    makeDirectory(home);
     const torrc = this.writeTorrc(state.plan);
     state.published = 0;
     state.running = 0;

@@ -120,6 +120,26 @@ test('a file that cannot be opened is an error of the start', (t) => {
   t.throws(() => createLog({ Log: [`notice file ${file}/below`], SafeLogging: true }));
 });
 
+test('a full disk costs lines and ends nothing; the other sinks hear of it once', async (t) => {
+  const file = join(scratch(t), 'log');
+  const log = createLog({ Log: ['notice file /dev/full', `notice file ${file}`], SafeLogging: true });
+  for (const line of ['one', 'two', 'three']) {
+    log.notice(line);
+    await Promise.resolve();
+  }
+  log.flush();
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  t.deepEqual(
+    lines.map((line) => line.replace(/^.*\[(\w+)\] /, '$1 ')),
+    [
+      'notice one',
+      'warn The log /dev/full: could not be written: the disk is full; make room there',
+      'notice two',
+      'notice three',
+    ],
+  );
+});
+
 test('stdout gets the last line before an exit', async (t) => {
   const script = `
     import { createLog } from ${JSON.stringify(new URL('./log.js', import.meta.url).href)};

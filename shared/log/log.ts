@@ -6,7 +6,10 @@
  *
  * @module
  */
+import { dirname } from 'node:path';
 import { pino } from 'pino';
+import { systemError } from '../store/errors.js';
+import { makeDirectory } from '../store/make-directory.js';
 import { fieldsText, oneLine, plainFields } from './fields.js';
 import { LEVELS, type LevelName, type LogTarget, parseLogLine, wants } from './lines.js';
 import type { Log, LogFields } from './types.js';
@@ -60,7 +63,12 @@ function openSink(to: LogTarget['to']): Sink {
   if (to === 'stdout') return pino.destination({ fd: 1, sync: false, maxLength: MAX_PENDING });
   if (to === 'stderr') return pino.destination({ fd: 2, sync: false, maxLength: MAX_PENDING });
   // Opened at once, so that a path that cannot be written is an error of the start and not of the night.
-  return pino.destination({ dest: to.file, sync: true, maxLength: MAX_PENDING, mkdir: true, mode: 0o600 });
+  try {
+    makeDirectory(dirname(to.file));
+    return pino.destination({ dest: to.file, sync: true, maxLength: MAX_PENDING, mode: 0o600 });
+  } catch (error) {
+    throw systemError(to.file, 'opened', error);
+  }
 }
 
 /** The sinks of the `Log` lines, one for each file, and the least level that any of them wants. */
@@ -82,11 +90,31 @@ function openOutputs(options: LogOptions): { outputs: Output[]; level: LevelName
 }
 
 /**
- * Makes the log that the options ask for. Throws a LogLineError for a line that means nothing, and the system's
- * error for a file that cannot be opened.
+ * Makes the log that the options ask for. Throws a LogLineError for a line that means nothing, and a StoreError for
+ * a file that cannot be opened.
  */
 export function createLog(first: LogOptions): NodeLog {
-  let { outputs, level: least } = openOutputs(first);
+  /** Sinks that do not take lines now: a full disk must not end a node. They hold some, and are tried at each line. */
+  const failing = new Set<Sink>();
+  const open = (options: LogOptions) => {
+    const opened = openOutputs(options);
+    for (const { target, sink } of new Map(opened.outputs.map((each) => [each.sink, each])).values()) {
+      sink.on('write', () => failing.delete(sink));
+      sink.on('error', (error: Error) => {
+        if (failing.has(sink)) return;
+        failing.add(sink);
+        const { message } = systemError(
+          typeof target.to === 'string' ? target.to : target.to.file,
+          'written',
+          error,
+        );
+        // Not from within the writing of a line. Other sinks hear it now, this one when it works again.
+        queueMicrotask(() => base.warn(`The log ${message}`));
+      });
+    }
+    return opened;
+  };
+  let { outputs, level: least } = open(first);
   let safe = first.SafeLogging;
 
   // pino serialises once; each sink takes the line as it is or as text.
@@ -137,8 +165,8 @@ export function createLog(first: LogOptions): NodeLog {
   return {
     ...make('', {}),
     configure(options) {
-      const next = openOutputs(options);
-      for (const { sink } of outputs) flushSink(sink);
+      const next = open(options);
+      for (const { sink } of outputs) if (!failing.has(sink)) flushSink(sink);
       for (const { target, sink } of outputs) if (typeof target.to !== 'string') sink.end();
       outputs = next.outputs;
       least = next.level;
@@ -149,7 +177,8 @@ export function createLog(first: LogOptions): NodeLog {
       for (const { target, sink } of outputs) if (typeof target.to !== 'string') sink.reopen();
     },
     flush() {
-      for (const { sink } of outputs) flushSink(sink);
+      // It would be tried for ever.
+      for (const { sink } of outputs) if (!failing.has(sink)) flushSink(sink);
     },
   };
 }

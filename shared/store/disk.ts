@@ -4,33 +4,16 @@
  *
  * @module
  */
-import { link, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { link, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { nameParts, StoreError } from './errors.js';
+import { nameParts, systemError } from './errors.js';
+import { makeDirectory } from './make-directory.js';
 import type { Store } from './types.js';
 
 /** Files being written end in this; what a crash left of them is overwritten by the next writer. */
 const UNFINISHED = '.tmp';
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | undefined)?.code;
-
-/** What to do about the system's commonest refusals. */
-function explain(doing: string, error: unknown): string {
-  switch (codeOf(error)) {
-    case 'EACCES':
-    case 'EPERM':
-      return `could not be ${doing}: permission denied; it must belong to the user the node runs as`;
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return `could not be ${doing}: the disk is full`;
-    case 'EROFS':
-      return `could not be ${doing}: the file system is read-only`;
-    case 'EISDIR':
-      return `could not be ${doing}: a directory is in its place`;
-    default:
-      return `could not be ${doing}: ${error instanceof Error ? error.message : String(error)}`;
-  }
-}
 
 /** Syncs a directory, so that the names in it survive a power cut. */
 async function syncDirectory(path: string): Promise<void> {
@@ -44,7 +27,7 @@ async function syncDirectory(path: string): Promise<void> {
 
 async function replace(path: string, bytes: Uint8Array): Promise<void> {
   const directory = dirname(path);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  makeDirectory(directory);
   const temporary = path + UNFINISHED;
   // The mode counts only for a file that is made here: an old one might be readable by others.
   await unlink(temporary).catch(ignoreMissing);
@@ -90,7 +73,7 @@ export function diskStore(directory: string): Store {
     try {
       return await work();
     } catch (error) {
-      throw new StoreError(join(directory, name), explain(doing, error), { cause: error });
+      throw systemError(join(directory, name), doing, error);
     }
   }
 

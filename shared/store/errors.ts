@@ -14,6 +14,33 @@ export class StoreError extends CepaError {
   }
 }
 
+/** What to do about the system's commonest refusals. */
+function explain(doing: string, error: unknown): string {
+  switch ((error as NodeJS.ErrnoException | undefined)?.code) {
+    case 'EACCES':
+    case 'EPERM':
+      return `could not be ${doing}: permission denied; the user this runs as must be allowed to ${doing === 'read' ? 'read' : 'write'} there`;
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return `could not be ${doing}: the disk is full; make room there`;
+    case 'EROFS':
+      return `could not be ${doing}: the file system is read-only`;
+    case 'EISDIR':
+      return `could not be ${doing}: a directory is in its place`;
+    case 'ENOTDIR':
+      return `could not be ${doing}: a file is where a directory has to be`;
+    case 'ENOENT':
+      // What is above it is there.
+      if (doing === 'made') return 'could not be made: nothing can be made there; choose another place';
+      break;
+  }
+  return `could not be ${doing}: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+/** The error of a system call about a file: what could not be `doing` (made, written, read, opened), why, what to do. */
+export const systemError = (file: string, doing: string, error: unknown): StoreError =>
+  error instanceof StoreError ? error : new StoreError(file, explain(doing, error), { cause: error });
+
 /** Longest name, in characters; keeps a name built from a peer's words from becoming a path of any length. */
 const MAX_NAME = 200;
 

@@ -9,9 +9,10 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { linkSync, renameSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { makeDirectory } from '../../shared/store/make-directory.js';
 import { PlaceError } from './place.js';
 
 /** More than Docker has addresses for. */
@@ -26,7 +27,7 @@ export async function claimNumber(data: string, prefix: string): Promise<number>
 
 async function hold(directory: string): Promise<boolean> {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory);
   } catch (error) {
     throw new PlaceError(`cannot make ${directory}: ${(error as Error).message}. Is a volume mounted there?`);
   }

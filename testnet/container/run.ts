@@ -4,9 +4,10 @@
  * @module
  */
 import { lookup } from 'node:dns/promises';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { makeDirectory } from '../../shared/store/make-directory.js';
 import { startDemoSite } from '../demo-site.js';
 import { runNode } from '../process/run.js';
 import type { AuthorityIdentity } from '../torrc-of.js';
@@ -67,7 +68,7 @@ export async function runContainer(role: ContainerRole, command: NodeCommand): P
     }),
   });
   try {
-    mkdirSync(join(command.data, name), { recursive: true, mode: 0o700 });
+    makeDirectory(join(command.data, name));
     writeFileSync(file, torrc, { mode: 0o600 });
   } catch (error) {
     throw new PlaceError(

@@ -4,9 +4,11 @@
  *
  * @module
  */
-import { linkSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CepaError } from '../../shared/bytes/errors.js';
+import { systemError } from '../../shared/store/errors.js';
+import { makeDirectory } from '../../shared/store/make-directory.js';
 
 /** The data directory belongs to a process that runs. */
 export class LockedError extends CepaError {
@@ -51,13 +53,17 @@ function isAlive(pid: number, started: string): boolean {
 
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code;
 
-/** Takes the lock of a data directory, which is made if need be (0700). Throws a LockedError. */
+/** Takes the lock of a data directory, which is made if need be (0700). Throws a LockedError, or a StoreError. */
 export function lockDirectory(directory: string): DirectoryLock {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectory(directory);
   const path = join(directory, 'lock');
   const mine = `${process.pid} ${startTime(process.pid) ?? '0'}\n`;
   const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, mine, { mode: 0o600 });
+  try {
+    writeFileSync(draft, mine, { mode: 0o600 });
+  } catch (error) {
+    throw systemError(draft, 'written', error);
+  }
   try {
     for (;;) {
       try {

@@ -12,6 +12,7 @@ import { createLog, type NodeLog } from '../../shared/log/log.js';
 import type { Metrics } from '../../shared/metrics/types.js';
 import type { Env, NodeEvent } from '../../shared/runtime/env.js';
 import { diskStore } from '../../shared/store/disk.js';
+import { systemError } from '../../shared/store/errors.js';
 import type { Options } from '../../shared/torrc/options.js';
 import { OPTION_NAMES } from '../../shared/torrc/table.js';
 import { type ConfigSource, loadConfig } from './config.js';
@@ -73,7 +74,7 @@ class Held {
     this.lock = lockDirectory(options.DataDirectory);
     this.log = createLog(options);
     this.pidFile = options.PidFile;
-    if (this.pidFile) writeFileSync(this.pidFile, `${process.pid}\n`);
+    if (this.pidFile) writePid(this.pidFile);
     process.on('exit', () => this.giveBack());
   }
 
@@ -86,6 +87,14 @@ class Held {
     } catch {
       // Somebody else removed it.
     }
+  }
+}
+
+function writePid(file: string): void {
+  try {
+    writeFileSync(file, `${process.pid}\n`);
+  } catch (error) {
+    throw systemError(file, 'written', error);
   }
 }
 
