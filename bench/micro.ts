@@ -1,8 +1,15 @@
 /**
  * `npm run bench:micro`: what single steps cost, in this process alone. CPU time, so that a busy machine blurs it less.
  *
+ * ```
+ * node micro.js [--tor-bench PROGRAM]
+ * ```
+ *
+ * `--tor-bench` runs C tor's own benchmark (`src/test/bench`, built from its source) and puts its figures beside.
+ *
  * @module
  */
+import { parseArgs } from 'node:util';
 import { choosePath } from '../client/path.js';
 import { EXIT, GUARD, MIDDLE, seededRandom, sketchNetwork, sketchRules } from '../client/testing.js';
 import { tally } from '../directory/tally.js';
@@ -23,6 +30,7 @@ import { tor1Client, tor1Relay } from '../shared/onion/tor1.js';
 import { osRandom } from '../shared/runtime/real.js';
 import { vectorText } from '../shared/testing/vectors.js';
 import { median } from './stats.js';
+import { runTorBench } from './tor-bench.js';
 
 /** Relays of the public network, about. */
 const RELAYS = 8000;
@@ -41,15 +49,19 @@ function cost(times: number, runs: number, work: () => void): number {
   return median(measured);
 }
 
-function report(name: string, microseconds: number): void {
-  const shown =
-    microseconds >= 1e4
-      ? `${(microseconds / 1e3).toFixed(0)} ms`
-      : microseconds >= 10
-        ? `${microseconds.toFixed(0)} us`
-        : `${(microseconds * 1e3).toFixed(0)} ns`;
-  process.stdout.write(`| ${name} | ${shown} |\n`);
+function shown(microseconds: number): string {
+  if (microseconds >= 1e4) return `${(microseconds / 1e3).toFixed(0)} ms`;
+  if (microseconds >= 10) return `${microseconds.toFixed(0)} us`;
+  return `${(microseconds * 1e3).toFixed(0)} ns`;
 }
+
+/** One step, and the same of C tor where there is one. */
+function report(name: string, microseconds: number, tor?: number): void {
+  process.stdout.write(`| ${name} | ${shown(microseconds)} | ${tor === undefined ? '' : shown(tor)} |\n`);
+}
+
+const { values } = parseArgs({ options: { 'tor-bench': { type: 'string' } } });
+const tor = values['tor-bench'] === undefined ? undefined : runTorBench(values['tor-bench']);
 
 function chunkOf(circuits: number): Buffer {
   const chunk = osRandom.bytes(CELLS * CELL_SIZE);
@@ -82,22 +94,31 @@ function cells(): void {
     const chunk = chunkOf(circuits);
     const plain = decoder(() => {});
     report(
-      `decode a cell, ${circuits} circuits in a record`,
+      `decode a cell, ${circuits === 1 ? '1 circuit' : `${circuits} circuits in a record`}`,
       perCell(() => plain.push(chunk)),
     );
 
     const queues = Array.from({ length: circuits }, () => new CellQueue({ queuedBytes: 0 }));
     const layers = queues.map((_, i) => tor1Relay(keysOf(i)));
     const out = Buffer.alloc(CELLS * CELL_SIZE);
-    const relaying = decoder((id, batch) => {
-      layers[id - 1]!.wrapBackward(batch);
-      queues[id - 1]!.pushCells(id, batch, 0, batch.n, 0);
-    });
-    const relayed = () => {
-      relaying.push(chunk);
+    const drain = () => {
       for (const queue of queues) queue.take(CELLS, out, 0);
     };
-    report(`relay a cell: decode, encrypt, queue, encode, ${circuits} circuits`, perCell(relayed));
+    const decoding = (each: (id: number, batch: CellBatch) => void) => {
+      const made = decoder(each);
+      return perCell(() => {
+        made.push(chunk);
+        drain();
+      });
+    };
+    const queue = (id: number, batch: CellBatch) => queues[id - 1]!.pushCells(id, batch, 0, batch.n, 0);
+    const where = circuits === 1 ? '1 circuit' : `${circuits} circuits in a record`;
+    report(`decode, queue and encode a cell, ${where}`, decoding(queue));
+    const relayed = decoding((id, batch) => {
+      layers[id - 1]!.wrapBackward(batch);
+      queue(id, batch);
+    });
+    report(`relay a cell: the same and a layer, ${where}`, relayed);
   }
   const scratch = new CellBatch(chunkOf(1));
   const fill = () => {
@@ -109,8 +130,14 @@ function cells(): void {
   for (let hop = 0; hop < 3; hop++) client.push(tor1Client(keysOf(hop)));
   fill();
   report(
+    'the layer of a relayed cell alone, 31 at once',
+    perCell(() => exit.wrapBackward(scratch)),
+    tor?.relay,
+  );
+  report(
     'originate a cell at an exit: digest, one layer',
     perCell(() => exit.sealBackward(scratch)),
+    tor?.originate,
   );
   report(
     'originate a cell at a client: digest, three layers',
@@ -132,8 +159,12 @@ function handshakes(): void {
   const ntor = startNtor(target, osRandom);
   const answered = () => answerNtor(ntor.data, { rsaId, keys }, osRandom);
   const { reply } = answered();
-  report('ntor, relay', many(answered));
-  report('ntor, client', many(() => void startNtor(target, osRandom)) + many(() => void ntor.finish(reply)));
+  report('ntor, relay', many(answered), tor?.ntorRelay);
+  report(
+    'ntor, client',
+    many(() => void startNtor(target, osRandom)) + many(() => void ntor.finish(reply)),
+    tor?.ntorClient,
+  );
   const message = Buffer.alloc(4);
   const v3 = startNtorV3(target, message, osRandom);
   const answeredV3 = () => answerNtorV3(v3.data, { ed25519Id, keys }, () => message, osRandom);
@@ -177,7 +208,12 @@ function documents(): void {
     `consensus from 9 votes of ${RELAYS} relays, both flavours`,
     cost(1, 3, () => void tally(input)),
   );
-  const { signatures } = parseConsensus(vectorText('real-tor/consensus-microdesc.txt'));
+  const signed = parseConsensus(vectorText('real-tor/consensus-microdesc.txt'));
+  // Only who voted may sign; whether a signature is right is another step.
+  const signatures = signed.signatures.map((signature, i) => ({
+    ...signature,
+    identity: votes[i]!.authority.identity,
+  }));
   const text = appendSignatures(encodeConsensusBody(result.microdesc), signatures);
   report(
     `parse a consensus of ${result.microdesc.routers.length} relays, ${(text.length / 1e6).toFixed(1)} MB`,
@@ -192,6 +228,7 @@ function documents(): void {
   report(
     `parse ${RELAYS} microdescriptors, ${(all.length / 1e6).toFixed(1)} MB`,
     cost(1, 5, () => void parseMicrodescriptors(all)),
+    tor && tor.microdescriptor * RELAYS,
   );
 }
 
@@ -220,7 +257,7 @@ function paths(): void {
   );
 }
 
-process.stdout.write(`Node ${process.version}\n\n| step | CPU time |\n| --- | --- |\n`);
+process.stdout.write(`Node ${process.version}\n\n| step | CPU time | C tor's bench |\n| --- | --- | --- |\n`);
 cells();
 handshakes();
 documents();

@@ -120,24 +120,48 @@ async function measureStarts(settings: readonly Setting[], starts: number): Prom
   return results;
 }
 
-/** Starts all networks side by side; one that fails has a second try, alone. */
+/** Starts a network; stops what there is of it when it does not come up. */
+async function start(setting: Setting, onions: OnionShape): Promise<{ ready: Promise<System> }> {
+  const system = await System.start(setting, onions);
+  const ready = within(START_LIMIT, `starting ${setting.name}`, system.ready()).then(
+    () => system,
+    async (error: unknown) => {
+      await system.stop();
+      throw error;
+    },
+  );
+  // It is waited for once all are started.
+  ready.catch(() => {});
+  return { ready };
+}
+
+/** Is looked at later. */
+function rejected(error: unknown): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(() => {});
+  return promise;
+}
+
+/** Starts the networks' processes one network after the other; one that fails has a second try, alone. */
 async function startAll(settings: readonly Setting[], onions: OnionShape, failed: Map<string, string>) {
-  progress(`starting ${settings.map(({ name }) => name).join(', ')}`);
-  const started = await Promise.allSettled(settings.map((setting) => System.start(setting, onions)));
-  const systems: System[] = [];
-  for (const [i, setting] of settings.entries()) {
-    const end = started[i]!;
-    if (end.status === 'fulfilled') {
-      systems.push(end.value);
-      continue;
-    }
-    progress(`${setting.name} did not start, once more: ${reason(end.reason)}`);
-    try {
-      systems.push(await System.start(setting, onions));
-    } catch (error) {
-      failed.set(setting.name, `did not start: ${reason(error)}`);
-    }
+  const starting: { readonly setting: Setting; readonly ready: Promise<System> }[] = [];
+  for (const setting of settings) {
+    progress(`starting ${setting.name}`);
+    const started = await start(setting, onions).catch((error: unknown) => ({ ready: rejected(error) }));
+    starting.push({ setting, ...started });
   }
+  const systems: System[] = [];
+  for (const { setting, ready } of starting)
+    try {
+      systems.push(await ready);
+    } catch (error) {
+      progress(`${setting.name} did not start, once more: ${reason(error)}`);
+      try {
+        systems.push(await (await start(setting, onions)).ready);
+      } catch (again) {
+        failed.set(setting.name, `did not start: ${reason(again)}`);
+      }
+    }
   return systems;
 }
 

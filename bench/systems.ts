@@ -13,7 +13,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NetAddress } from '../shared/runtime/types.js';
-import { votesAfter } from '../testnet/interop/first-votes.js';
 import { type Kind, type Member, MixedNetwork } from '../testnet/interop/mixed-network.js';
 import { Builders } from './circuits.js';
 import { download, firstByte } from './traffic.js';
@@ -101,10 +100,8 @@ function membersOf(setting: Setting, root: string, onions: OnionShape, site: Net
 /** Guard and middle together are `relays`: which is which, only the client knows. */
 export type Part = 'client' | 'relays' | 'exit' | 'host';
 
-/** Seconds until the first vote: so many networks start at once that a node may take that long. */
-const START_SECONDS = 12;
-/** Later votes are far between: they cost CPU time that is not the traffic's. */
-const VOTING_INTERVAL = 60;
+/** One try of a client that may not know enough relays yet, milliseconds: C tor holds a request for two minutes. */
+const TRY = 10_000;
 /** How long the services have to leave their descriptors, milliseconds. */
 const SERVICE_PATIENCE = 90_000;
 
@@ -140,7 +137,7 @@ export class System {
     this.builders = new Builders(network, setting.kind, CLIENT);
   }
 
-  /** Starts it; resolves when everybody is in the consensus and its client works. */
+  /** Starts its processes. */
   static async start(setting: Setting, onions: OnionShape): Promise<System> {
     const root = mkdtempSync(join(tmpdir(), 'cepa-bench-'));
     const server = fork(fileURLToPath(new URL('./site.js', import.meta.url)), ['127.0.0.1']);
@@ -148,15 +145,10 @@ export class System {
     try {
       const [port] = (await once(server, 'message')) as [number];
       const site = { host: '127.0.0.1', port };
-      const times = votesAfter(Date.now(), START_SECONDS);
       network = await MixedNetwork.start({
         members: membersOf(setting, root, onions, site),
-        voting: { ...times, interval: Math.max(VOTING_INTERVAL, times.first) },
         ...(setting.authorityLines && { authorityLines: setting.authorityLines }),
       });
-      const started = network;
-      await started.complete();
-      await until(() => firstByte({ proxy: started.proxy(CLIENT), site }));
       return new System(setting, network, site, server, root, onions);
     } catch (error) {
       server.kill();
@@ -166,7 +158,19 @@ export class System {
     }
   }
 
-  /** Waits until the visitors work, and the other client reached every service, so that descriptors are there; once. */
+  /** Resolves when everybody is in the consensus and its clients work. */
+  async ready(): Promise<void> {
+    await this.network.complete();
+    await Promise.all(
+      this.network.plan.nodes
+        .filter(({ role, name }) => role === 'client' && name !== HOST)
+        .map(({ name }) =>
+          until(() => firstByte({ proxy: this.network.proxy(name), site: this.site, limit: TRY })),
+        ),
+    );
+  }
+
+  /** Waits until the other client reached every service, so that the descriptors are there; once. */
   onionsReady(): Promise<void> {
     this.settled ??= this.reachServices();
     return this.settled;
@@ -180,11 +184,9 @@ export class System {
         if (!existsSync(file)) throw new Error(`${this.name} has made no ${file}`);
       });
       const host = readFileSync(file, 'latin1').trim();
-      await until(() => download({ proxy, site: { host, port: 80 } }, 1), SERVICE_PATIENCE);
+      await until(() => download({ proxy, site: { host, port: 80 }, limit: 2 * TRY }, 1), SERVICE_PATIENCE);
       this.fresh.push(host);
     };
-    for (let n = 0; n < this.onions.visitors; n++)
-      await until(() => firstByte({ proxy: this.network.proxy(visitor(n)), site: this.site }));
     const ends = await Promise.allSettled(Array.from({ length: this.onions.services }, (_, n) => reach(n)));
     if (this.fresh.length === 0) throw (ends[0] as PromiseRejectedResult).reason;
   }

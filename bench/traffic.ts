@@ -13,9 +13,10 @@ export interface Way {
   readonly site: NetAddress;
   /** SOCKS user: streams of different ones go over different circuits. */
   readonly user?: string;
+  /** It may take so long in all, in milliseconds; two minutes when absent. */
+  readonly limit?: number;
 }
 
-/** A stream may take so long in all, in milliseconds. */
 const LIMIT = 120_000;
 const BLOCK = Buffer.alloc(64 * 1024, 0x5a);
 
@@ -66,12 +67,13 @@ function open(
     const finish = (error?: Error) => {
       if (over) return;
       over = true;
-      clearTimeout(limit);
+      clearTimeout(timer);
       socket.destroy();
       if (error) reject(error);
       else resolve();
     };
-    const limit = setTimeout(() => finish(new Error(`a stream took more than ${LIMIT / 1000} s`)), LIMIT);
+    const { limit = LIMIT } = way;
+    const timer = setTimeout(() => finish(new Error(`a stream took more than ${limit / 1000} s`)), limit);
     const left = steps(way);
     let head = Buffer.alloc(0);
     socket.on('connect', () => socket.write(left[0]!.send));
