@@ -58,7 +58,7 @@ function checkExtend(body: Uint8Array, previous: PeerIdentity, rules: ExtendRule
   if (usable.length === 0) return { refused: 'EXTEND2 to no address that may be dialled' };
   const addresses = (usable as NetAddress[]).filter((address) => rules.ipv6 || !address.host.includes(':'));
   const target = ed25519Id ? { addresses, rsaId: named.rsaId, ed25519Id } : { addresses, rsaId: named.rsaId };
-  return { target, type, data: data.slice() };
+  return { target, type, data: Uint8Array.from(data) };
 }
 
 function mayDial(address: NetAddress, rules: ExtendRules): boolean {

@@ -134,7 +134,7 @@ export class CircuitSwitch implements ChannelHandler {
       this.answer(circuit, command, body, handshake);
       return;
     }
-    const copy = body.slice();
+    const copy = Uint8Array.from(body);
     const onionskin = {
       answer: () => {
         if (!circuit.closed) this.answer(circuit, command, copy, handshake);

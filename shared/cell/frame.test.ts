@@ -198,6 +198,23 @@ test('nothing but VERSIONS, VPADDING and AUTHORIZE comes first', (t) => {
   );
 });
 
+test('who gets a cell that is no RELAY cell may keep its body; the chunk is only lent', (t) => {
+  const kept: Buffer[] = [];
+  const keep = (_circuitId: number, _command: number, body: Buffer) => kept.push(body);
+  const decoder = new CellDecoder({ relay() {}, fixed: keep, variable: keep });
+  const create = Buffer.alloc(BODY_SIZE, 7);
+  const chunk = Buffer.concat([
+    versions,
+    encodeFixed(1, Command.CREATE2, create),
+    encodeVariable(0, Command.CERTS, Buffer.from('certs')),
+  ]);
+  decoder.push(chunk);
+  chunk.fill(0xff);
+  t.deepEqual(VERSIONS.decode(kept[0]!), { versions: [4, 5] });
+  t.deepEqual(kept[1], create);
+  t.is(kept[2]!.toString(), 'certs');
+});
+
 test('a stopped decoder delivers nothing more, from inside a call too', (t) => {
   const seen: number[] = [];
   const decoder: CellDecoder = new CellDecoder({

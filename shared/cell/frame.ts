@@ -42,7 +42,14 @@ const circuitIdAt = (chunk: Buffer, at: number): number =>
   ((chunk[at]! << 24) | (chunk[at + 1]! << 16) | (chunk[at + 2]! << 8) | chunk[at + 3]!) >>> 0;
 
 /**
- * Takes chunks as they are read and calls the sink. Cells lie in the chunk; only one that two chunks share is copied.
+ * What a cell that is no RELAY cell says, on its own: who gets it may keep it, and the chunk is only lent. (A Buffer's
+ * `slice` copies nothing, so that a copy made by it later is none.)
+ */
+const bodyOf = (chunk: Buffer, from: number, to: number): Buffer => Buffer.from(chunk.subarray(from, to));
+
+/**
+ * Takes chunks as they are read and calls the sink. RELAY cells lie in the chunk, and are gone with it; only one that
+ * two chunks share is copied. The bodies of other cells are copies.
  * RELAY cells of a chunk are gathered by circuit; any other cell flushes what is gathered first. A decoder never uses
  * a chunk's memory again after `push` returns, save the bytes of a cell that is not complete.
  *
@@ -146,7 +153,7 @@ export class CellDecoder {
       if (end > chunk.length) break;
       this.cells++;
       if (command === VERSIONS) this.narrow = false;
-      this.sink.variable(chunk.readUInt16BE(at), command, chunk.subarray(at + NARROW_HEADER_SIZE, end));
+      this.sink.variable(chunk.readUInt16BE(at), command, bodyOf(chunk, at + NARROW_HEADER_SIZE, end));
       at = end;
     }
     return at;
@@ -178,7 +185,7 @@ export class CellDecoder {
         if (end > length) break;
         this.flush();
         this.cells++;
-        this.sink.variable(circuitIdAt(chunk, at), command, chunk.subarray(at + VARIABLE_HEADER_SIZE, end));
+        this.sink.variable(circuitIdAt(chunk, at), command, bodyOf(chunk, at + VARIABLE_HEADER_SIZE, end));
         at = end;
       } else {
         if (length - at < CELL_SIZE) break;
@@ -188,7 +195,7 @@ export class CellDecoder {
         this.sink.fixed(
           circuitIdAt(chunk, at),
           command,
-          chunk.subarray(at + CELL_HEADER_SIZE, at + CELL_SIZE),
+          bodyOf(chunk, at + CELL_HEADER_SIZE, at + CELL_SIZE),
         );
         at += CELL_SIZE;
       }

@@ -100,11 +100,11 @@ export function relayNamed(specifiers: readonly LinkSpecifier[]): RelayName {
         break;
       case 'rsa':
         if (name.rsaId) throw new DecodeError('LINK_SPECIFIERS', 'two RSA identities');
-        name.rsaId = specifier.id.slice();
+        name.rsaId = Uint8Array.from(specifier.id);
         break;
       case 'ed25519':
         if (name.ed25519Id) throw new DecodeError('LINK_SPECIFIERS', 'two ed25519 identities');
-        name.ed25519Id = specifier.id.slice();
+        name.ed25519Id = Uint8Array.from(specifier.id);
         break;
       case 'unknown':
         break;
