@@ -43,21 +43,31 @@ function pool() {
 
 const any = () => true;
 
-test('nothing is built ahead until the first use; then two are kept, and those taken are replaced', async (t) => {
+test('three are kept, from a while after the start; those taken are replaced', async (t) => {
   const { circuits, made, pass } = pool();
   await pass(1000);
   t.is(made.length, 0);
-  t.is(circuits.take(any), undefined);
-  await pass(0);
-  t.is(circuits.size, 2);
+  await pass(3000);
+  t.is(circuits.size, 3);
   t.is(circuits.take(any), made[0]);
+  t.is(
+    circuits.take(({ relays }) => relays[0] === 'relay2'),
+    made[2],
+  );
   t.is(
     circuits.take(({ relays }) => relays[0] !== 'relay1'),
     undefined,
   );
   await pass(1000);
-  t.is(circuits.size, 2);
-  t.is(made.length, 3);
+  t.is(circuits.size, 3);
+  t.is(made.length, 5);
+});
+
+test('whoever asks at once has them built at once', async (t) => {
+  const { circuits, pass } = pool();
+  t.is(circuits.take(any), undefined);
+  await pass(0);
+  t.is(circuits.size, 3);
 });
 
 test('unused ones go after half an hour, and are not replaced an hour after the last use', async (t) => {
@@ -67,11 +77,11 @@ test('unused ones go after half an hour, and are not replaced an hour after the 
   await pass(31 * MINUTE);
   t.deepEqual(
     made.map(({ origin }) => origin.closed),
-    [true, true, false, false],
+    [true, true, true, false, false, false],
   );
   await pass(31 * MINUTE);
   t.is(circuits.size, 0);
-  t.is(made.length, 4);
+  t.is(made.length, 6);
   t.true(made.every(({ origin }) => origin.closed));
 });
 
@@ -82,7 +92,7 @@ test('those that died are not given out', async (t) => {
   made[0]!.origin.closed = true;
   t.is(circuits.take(any), made[1]);
   await pass(1000);
-  t.is(circuits.size, 2);
+  t.is(circuits.size, 3);
 });
 
 test('a network that fails is tried again after a pause; what comes after the stop is closed', async (t) => {
@@ -90,11 +100,11 @@ test('a network that fails is tried again after a pause; what comes after the st
   state.broken = true;
   circuits.take(any);
   await pass(0);
-  t.is(state.tries, 2);
+  t.is(state.tries, 3);
   await pass(1000);
-  t.is(state.tries, 2);
+  t.is(state.tries, 3);
   await pass(5000);
-  t.is(state.tries, 4);
+  t.is(state.tries, 6);
   state.broken = false;
   await world.advance(5000);
   circuits.tick();
@@ -103,6 +113,6 @@ test('a network that fails is tried again after a pause; what comes after the st
   t.is(circuits.size, 0);
   t.deepEqual(
     made.map(({ origin }) => origin.closed),
-    [true, true],
+    [true, true, true],
   );
 });

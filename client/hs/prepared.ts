@@ -1,7 +1,8 @@
 /**
  * Circuits built ahead for onion services: guard, vanguard and a relay that may be a rendezvous point. One hop more
  * makes any onion-service circuit of them; as it is, one can be a client's rendezvous circuit (C tor:
- * circuit_predict_and_launch_new, HS_VANGUARDS). They are there only where onion services were used of late.
+ * circuit_predict_and_launch_new, HS_VANGUARDS). They are there for the first hour, as circuits to the web are, and then
+ * only where onion services were used of late.
  *
  * @module
  */
@@ -10,8 +11,10 @@ import type { Log } from '../../shared/log/types.js';
 import type { Clock } from '../../shared/runtime/types.js';
 import type { HsTarget } from './paths.js';
 
-/** Circuits kept ready. */
-const SPARE = 2;
+/** Circuits kept ready: for a rendezvous, a descriptor, an introduction. */
+const SPARE = 3;
+/** Milliseconds from the start until they are begun, if nobody asks before: what is asked for first has the machine. */
+const FIRST_PAUSE = 3000;
 /** Use is expected again for so long after the last one, milliseconds (C tor: PredictedPortsRelevanceTime). */
 const RELEVANCE = 3_600_000;
 /** A circuit nobody wanted is closed after so long (C tor: CircuitsAvailableTimeout, at least). */
@@ -49,12 +52,15 @@ export class PreparedCircuits<S extends Spare> {
   /** And when they were made (monotonic). */
   private readonly spares = new Map<S, number>();
   private building = 0;
-  private lastUse: number | undefined;
-  private notBefore = Number.NEGATIVE_INFINITY;
+  private lastUse: number;
+  private notBefore: number;
+  private used = false;
   private stopped = false;
 
   constructor(parts: PreparedParts<S>) {
     this.parts = parts;
+    this.lastUse = parts.clock.monotonic();
+    this.notBefore = this.lastUse + FIRST_PAUSE;
   }
 
   /** Circuits that are ready. */
@@ -64,15 +70,16 @@ export class PreparedCircuits<S extends Spare> {
 
   /** A circuit is wanted: the oldest that suits, if any. It is the caller's then. */
   take(suits: (spare: S) => boolean): S | undefined {
-    const first = this.lastUse === undefined;
     this.lastUse = this.parts.clock.monotonic();
+    if (!this.used) this.notBefore = this.lastUse;
+    this.used = true;
     for (const spare of this.spares.keys()) {
       if (spare.origin.closed || !suits(spare)) continue;
       this.spares.delete(spare);
       return spare;
     }
-    // What follows the first one can have the use of them.
-    if (first) this.fill();
+    // What follows can have the use of others.
+    if (this.spares.size === 0) this.fill();
     return undefined;
   }
 
@@ -88,7 +95,7 @@ export class PreparedCircuits<S extends Spare> {
 
   private fill(): void {
     const now = this.parts.clock.monotonic();
-    if (this.lastUse === undefined || now - this.lastUse > RELEVANCE || now < this.notBefore) return;
+    if (now - this.lastUse > RELEVANCE || now < this.notBefore) return;
     while (!this.stopped && this.spares.size + this.building < SPARE) void this.prepare();
   }
 
