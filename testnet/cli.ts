@@ -131,6 +131,7 @@ The command of --run finds in its environment:
   CEPA_SOCKS    HOST:PORT
   CEPA_TORRC    a torrc fragment with which any Tor program joins this network
   CEPA_DEMO     URL of the demo site; only exits can resolve its name
+  CEPA_ONION    URL of the same site as an onion service
 
 Exit status: 0 after Ctrl-C; that of the --run command; 125 when the network did not come up.
 
