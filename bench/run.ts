@@ -252,4 +252,8 @@ async function main(): Promise<boolean> {
   return failures.length === 0;
 }
 
-process.exit((await main()) ? 0 : 1);
+const whole = await main().catch((error: unknown) => {
+  progress(`bench: ${reason(error)}`);
+  return false;
+});
+process.exit(whole ? 0 : 1);
