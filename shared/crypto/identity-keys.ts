@@ -160,19 +160,36 @@ export class Ed25519Identity {
     return identity;
   }
 
-  /** Replaces the signing key when it expires soon and the master key is here. Returns whether it did. */
+  /**
+   * Replaces the signing key when it expires soon and the master key is here, or somebody has put another signing key
+   * into its place. Returns whether it did.
+   */
   async renew(now: number): Promise<boolean> {
     if (this.current.expires - now > this.options.signingSlop) return false;
     const bytes = this.options.offlineMaster ? undefined : await this.store.read(IDENTITY_FILES.masterSecret);
     if (bytes === undefined) {
-      if (now >= this.warnAfter) this.warnMissingMaster();
-      this.warnAfter = now + DAY / 24;
+      if (await this.takeNewer()) return true;
+      if (now >= this.warnAfter) {
+        this.warnMissingMaster();
+        this.warnAfter = now + DAY / 24;
+      }
       return false;
     }
     const master = decodeEd25519Secret(bytes, KeyTag.MASTER, IDENTITY_FILES.masterSecret);
     wantMaster(master.publicKey, this.id, IDENTITY_FILES.masterSecret);
     this.current = await writeSigning(this.store, this.env, this.options, master);
     this.env.log.notice('Made a new ed25519 signing key; the old one was about to expire.');
+    return true;
+  }
+
+  /** Takes what was copied here from where the master key is kept. */
+  private async takeNewer(): Promise<boolean> {
+    const found = usableSigning(await readAll(this.store, true), this.id, this.env);
+    if (found === undefined || found.expires <= this.current.expires) return false;
+    this.current = found;
+    this.env.log.notice(
+      `Took the new ed25519 signing key, which expires at ${new Date(found.expires).toISOString()}.`,
+    );
     return true;
   }
 

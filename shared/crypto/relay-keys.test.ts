@@ -167,6 +167,65 @@ test('OfflineMasterKey: no master key is read or made', async (t) => {
   t.deepEqual((await w.load(options)).ed25519Id, keys.ed25519Id);
 });
 
+test('OfflineMasterKey: a signing key and its certificate are enough, and are renewed by copying them over', async (t) => {
+  // Where the master key is kept.
+  const home = world('home');
+  const { ed25519Id } = await home.load();
+  const w = world('relay of an offline key');
+  const copy = () => {
+    for (const file of [ID.signingSecret, ID.signingCert])
+      w.store.files.set(file, home.store.files.get(file)!);
+  };
+  copy();
+  const options = { offlineMaster: true };
+  const keys = await w.load(options);
+  t.deepEqual(keys.ed25519Id, ed25519Id);
+  t.false(w.store.files.has(ID.masterSecret));
+  const { expires } = keys.signing;
+
+  // Early enough nobody complains; then once an hour.
+  const warnings = () => w.log.text().match(/copy keys\/ed25519_signing_secret_key and/g)?.length ?? 0;
+  w.now = expires - 25 * HOUR;
+  await keys.rotate(w.now);
+  t.is(warnings(), 0);
+  for (let minutes = 0; minutes < 120; minutes += 10) {
+    w.now = expires - 23 * HOUR + minutes * 60_000;
+    t.false(await keys.rotate(w.now));
+  }
+  t.is(warnings(), 2);
+
+  // A new one made at home is taken while the relay runs, and the descriptor is to be published again.
+  home.now = w.now;
+  await home.load({ signingSlop: Number.POSITIVE_INFINITY });
+  copy();
+  t.true(await keys.rotate(w.now));
+  t.true(keys.signing.expires > expires);
+  t.regex(w.log.text(), /Took the new ed25519 signing key/);
+  t.deepEqual(keys.ed25519Id, ed25519Id);
+  const cert = parseEd25519Cert(keys.signing.cert);
+  checkEd25519Cert(cert, { type: CertType.SIGNING, signedBy: ed25519Id, now: w.now });
+  // What vouches for the links is signed by it, too.
+  t.is(keys.link().made, w.now);
+
+  // One of another relay is no renewal.
+  const stranger = world('stranger');
+  stranger.now = keys.signing.expires - HOUR;
+  await stranger.load();
+  for (const file of [ID.signingSecret, ID.signingCert])
+    w.store.files.set(file, stranger.store.files.get(file)!);
+  w.now = stranger.now;
+  await t.throwsAsync(keys.rotate(w.now), {
+    instanceOf: KeyFileError,
+    message: /not signed by the identity/,
+  });
+  copy();
+  w.now = keys.signing.expires + HOUR;
+  await t.throwsAsync(w.load(options), {
+    instanceOf: KeyFileError,
+    message: /has expired.*cepa keygen relay/s,
+  });
+});
+
 test('an encrypted master key counts as offline', async (t) => {
   const w = world('encrypted');
   await w.load();
