@@ -57,7 +57,8 @@ export class NodeChild {
     try {
       this.child = spawn(process.execPath, [spec.entry, spec.plan.role, '-f', spec.torrc], {
         stdio: ['ignore', output, output, 'pipe'],
-        env: { ...process.env, ...bundleOf(process), [REPORT_FD]: '3' },
+        // Certificate authorities, which Node would read at each start, have no say in Tor's links.
+        env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined, ...bundleOf(process), [REPORT_FD]: '3' },
       });
     } finally {
       closeSync(output);
