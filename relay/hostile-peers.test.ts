@@ -6,33 +6,11 @@ import type { LinkCredentials } from '../shared/crypto/link-credentials.js';
 import { createChannelManager } from '../shared/link/manager.js';
 import type { Channel, Leg, LegHandler } from '../shared/link/types.js';
 import { batchOf } from '../shared/onion/testing.js';
-import type { Clock, Conn } from '../shared/runtime/types.js';
 import { testLinkCredentials } from '../shared/testing/link-credentials.js';
-import { begin, listen, network, START } from './testing/network.js';
+import { begin, fountain, listen, network, START } from './testing/network.js';
 
 const DAY = 86_400_000;
 const NOTHING = new Uint8Array(0);
-
-/** A site that sends 20 KB each tenth of a second, for ever. */
-const fountain = (clock: Clock) => (conn: Conn) => {
-  let [gone, room] = [false, true];
-  conn.start({
-    data() {},
-    end() {},
-    drain() {
-      room = true;
-    },
-    close() {
-      gone = true;
-    },
-  });
-  const pour = () => {
-    if (gone) return;
-    if (room) room = conn.write(Buffer.alloc(20_000, 'x'));
-    clock.setTimer(100, pour);
-  };
-  pour();
-};
 
 /** A network in which somebody downloads all the time, and what of it arrived. */
 async function busyNetwork() {

@@ -6,33 +6,11 @@ import type { HopTarget } from '../shared/circuit/hop.js';
 import { createChannelManager } from '../shared/link/manager.js';
 import { memoryLog } from '../shared/log/memory.js';
 import { HandClock } from '../shared/onion/testing.js';
-import type { Clock, Conn } from '../shared/runtime/types.js';
+import type { Conn } from '../shared/runtime/types.js';
 import { defaultCeiling, type Holder, MemoryCeiling } from './memory.js';
-import { begin, echo, listen, network, Reading, SITE } from './testing/network.js';
+import { begin, echo, fountain, listen, network, Reading, SITE } from './testing/network.js';
 
 const MB = 1024 ** 2;
-
-/** A site that sends 200 KB a second on each connection, for ever. */
-const fountain = (clock: Clock) => (conn: Conn) => {
-  let gone = false;
-  let room = true;
-  conn.start({
-    data() {},
-    end() {},
-    drain() {
-      room = true;
-    },
-    close() {
-      gone = true;
-    },
-  });
-  const pour = () => {
-    if (gone) return;
-    if (room) room = conn.write(Buffer.alloc(20_000, 'x'));
-    clock.setTimer(100, pour);
-  };
-  pour();
-};
 
 test('MaxMemInQueues by the memory there is', (t) => {
   t.is(defaultCeiling(128 * MB), 256 * MB);

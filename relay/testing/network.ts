@@ -16,7 +16,7 @@ import { parseServerDescriptor } from '../../shared/netdoc/server-descriptor.js'
 import type { Stream, StreamHandlers } from '../../shared/onion/types.js';
 import type { Env } from '../../shared/runtime/env.js';
 import { type SimHost, SimWorld } from '../../shared/runtime/sim/world.js';
-import type { Conn } from '../../shared/runtime/types.js';
+import type { Clock, Conn } from '../../shared/runtime/types.js';
 import { memoryStore } from '../../shared/store/memory.js';
 import type { Store } from '../../shared/store/types.js';
 import { type RelayNode, startRelay } from '../node.js';
@@ -153,3 +153,24 @@ export const echo = (conn: Conn) =>
     drain() {},
     close() {},
   });
+
+/** A site that sends 20 KB each tenth of a second on each connection, for ever. */
+export const fountain = (clock: Clock) => (conn: Conn) => {
+  let [gone, room] = [false, true];
+  conn.start({
+    data() {},
+    end() {},
+    drain() {
+      room = true;
+    },
+    close() {
+      gone = true;
+    },
+  });
+  const pour = () => {
+    if (gone) return;
+    if (room) room = conn.write(Buffer.alloc(20_000, 'x'));
+    clock.setTimer(100, pour);
+  };
+  pour();
+};
