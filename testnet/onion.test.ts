@@ -23,6 +23,9 @@ test.serial('a client reaches a service, both ways, several streams over one cir
   const stream = await net.world.until(client.node.connect(address, 80));
   const back = await net.world.until(exchange(stream, bytes));
   t.true(back.equals(bytes));
+  const { traffic } = site.node.status().onionServices[0]!.counts;
+  const words = 'hello there'.length + 'again'.length + 'a label in front'.length;
+  t.deepEqual([...traffic], [[80, { read: bytes.length + words, written: bytes.length + words }]]);
 
   // Another isolation token is another circuit.
   t.is(await net.echo(client, address, 'apart', 'other'), 'apart');

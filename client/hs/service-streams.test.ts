@@ -6,6 +6,7 @@ import type { IncomingStream } from '../../shared/onion/types.js';
 import { SimWorld } from '../../shared/runtime/sim/world.js';
 import type { Conn, Transport } from '../../shared/runtime/types.js';
 import type { HiddenServicePortOption } from '../../shared/torrc/options.js';
+import { AppTraffic } from './app-traffic.js';
 import { ServiceStreams, type StreamRules } from './service-streams.js';
 
 /** A stream a client asks for, and what it is answered. */
@@ -70,12 +71,14 @@ function service(ports: readonly HiddenServicePortOption[], rules: Partial<Strea
     dialUnix: (path) => dial(path),
   };
   world.names.set('backend.example', ['127.9.0.9']);
+  const traffic = new AppTraffic();
   const streams = new ServiceStreams({
     clock,
     random,
     log: memoryLog(),
     transport: transport as Transport,
     resolver,
+    traffic,
     rules: () => state.rules,
     closeCircuit: () => {
       state.circuits--;

@@ -12,6 +12,7 @@ import type { IncomingStream } from '../../shared/onion/types.js';
 import { locate } from '../../shared/runtime/locate.js';
 import type { Clock, Conn, Random, Resolver, Transport } from '../../shared/runtime/types.js';
 import type { HiddenServicePortOption } from '../../shared/torrc/options.js';
+import type { AppTraffic } from './app-traffic.js';
 
 /** Milliseconds a local server may take to accept a connection. */
 const DIAL_TIMEOUT = 30_000;
@@ -36,6 +37,7 @@ export interface ServiceStreamsParts {
   readonly random: Random;
   readonly log: Log;
   readonly transport: Transport;
+  readonly traffic: AppTraffic;
   /** Finds servers that are named. */
   readonly resolver: Resolver;
   /** As they are now. */
@@ -64,7 +66,7 @@ export class ServiceStreams {
 
   /** Takes a stream the client asks for. */
   take(stream: IncomingStream): void {
-    const { log } = this.parts;
+    const { log, traffic } = this.parts;
     const rules = this.parts.rules();
     // It ends with the circuit, and its client tries another one.
     if (this.closing) return;
@@ -92,7 +94,7 @@ export class ServiceStreams {
       this.idle = this.parts.clock.monotonic();
     });
     this.dial(target).then(
-      (conn) => (joined.abandoned ? conn.destroy() : joined.connected(conn, NOTHING)),
+      (conn) => (joined.abandoned ? conn.destroy() : joined.connected(traffic.counted(conn, port), NOTHING)),
       (error: Error) => {
         log.warn(`The server behind port ${port} of an onion service cannot be reached: ${error.message}`);
         joined.refuse(endReasonOf(error));

@@ -23,6 +23,7 @@ import type { Clock, Random, Resolver, Transport } from '../../shared/runtime/ty
 import type { Options } from '../../shared/torrc/options.js';
 import type { Network } from '../network.js';
 import type { PathRules } from '../path.js';
+import { AppTraffic, type PortTraffic } from './app-traffic.js';
 import type { HsCircuit, HsCircuitBuilder } from './circuit-builder.js';
 import type { HsDirClient, HsDirectories } from './directory.js';
 import { controlsCongestion, joinedFlow, offeredSendmeInc } from './flow.js';
@@ -88,6 +89,8 @@ export interface ServiceCounts {
   /** Circuits begun to rendezvous points, and why some came to nothing. */
   readonly rendezvous: number;
   readonly failed: Readonly<Record<RendezvousFailure, number>>;
+  /** Bytes from and to the servers behind it, by port. */
+  readonly traffic: ReadonlyMap<number, Readonly<PortTraffic>>;
 }
 
 /** Made for other keys; nonsense; seen before. */
@@ -109,6 +112,7 @@ export class OnionService {
     rendezvous: 0,
     failed: { rp_conn_failure: 0, e2e_circ: 0 },
   };
+  private readonly traffic = new AppTraffic();
   private meeting = 0;
   private dirty = false;
 
@@ -250,6 +254,7 @@ export class OnionService {
       log,
       transport,
       resolver,
+      traffic: this.traffic,
       rules: () => this.settings.rules,
       closeCircuit: () => {
         this.joined.delete(circuit);
@@ -289,7 +294,7 @@ export class OnionService {
         heldBy: period.held,
       })),
       clients: this.joined.size,
-      counts: this.counts,
+      counts: { ...this.counts, traffic: this.traffic.ports },
     };
   }
 

@@ -17,6 +17,7 @@ test('a client’s metrics are by Prometheus’s rules, a line for each onion se
       rejected: { subcredential: 0, invalid_introduce2: 1, replay: 2 },
       rendezvous: 9,
       failed: { rp_conn_failure: 5, e2e_circ: 0 },
+      traffic: new Map([[80, { read: 1000, written: 20 }]]),
     },
   });
   const status: ClientStatus = {
@@ -52,5 +53,7 @@ test('a client’s metrics are by Prometheus’s rules, a line for each onion se
     value: 2,
   });
   t.deepEqual(values('tor_hs_rdv_error_total')[0], { onion: 'aaaa', reason: 'rp_conn_failure', value: 5 });
+  t.deepEqual(values('tor_hs_app_read_bytes_total')[1], { onion: 'bbbb', port: '80', value: 1000 });
+  t.deepEqual(values('tor_hs_app_write_bytes_total')[0], { onion: 'aaaa', port: '80', value: 20 });
   t.deepEqual(values('cepa_onion_service_descriptors_held'), [{ value: 30 }]);
 });

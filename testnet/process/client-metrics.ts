@@ -4,6 +4,7 @@
  * @module
  */
 import type { ClientStatus } from '../../client/client-node.js';
+import type { PortTraffic } from '../../client/hs/app-traffic.js';
 import type { ServiceStatus } from '../../client/hs/service.js';
 import type { Metrics } from '../../shared/metrics/types.js';
 
@@ -33,6 +34,25 @@ function registerServiceMetrics(metrics: Metrics, status: () => ClientStatus): v
     'Total number of rejected introduction circuits',
     ['onion', 'reason'],
     byReason(({ counts }) => counts.rejected),
+  );
+  const byPort = (count: (traffic: PortTraffic) => number) => () =>
+    status().onionServices.flatMap((service) =>
+      [...service.counts.traffic].map(([port, traffic]) => ({
+        labels: { onion: nameOf(service), port: `${port}` },
+        value: count(traffic),
+      })),
+    );
+  metrics.counted(
+    'tor_hs_app_write_bytes_total',
+    'Total number of bytes written to the application',
+    ['onion', 'port'],
+    byPort(({ written }) => written),
+  );
+  metrics.counted(
+    'tor_hs_app_read_bytes_total',
+    'Total number of bytes read from the application',
+    ['onion', 'port'],
+    byPort(({ read }) => read),
   );
   metrics.shown(
     'tor_hs_intro_established',

@@ -1,0 +1,50 @@
+/**
+ * Bytes between an onion service and the servers behind it, by its ports.
+ *
+ * @module
+ */
+import { PassingConn } from '../../shared/runtime/passing.js';
+import type { Conn } from '../../shared/runtime/types.js';
+
+/** Bytes of one port. */
+export interface PortTraffic {
+  /** From the servers. */
+  read: number;
+  /** To the servers. */
+  written: number;
+}
+
+class CountedConn extends PassingConn {
+  private readonly traffic: PortTraffic;
+
+  constructor(inner: Conn, traffic: PortTraffic) {
+    super(inner);
+    this.traffic = traffic;
+  }
+
+  protected override read(chunk: Buffer): void {
+    this.traffic.read += chunk.length;
+    this.handlers?.data(chunk);
+  }
+
+  override write(bytes: Uint8Array): boolean {
+    this.traffic.written += bytes.length;
+    return this.inner.write(bytes);
+  }
+}
+
+/** Counts of a service. */
+export class AppTraffic {
+  /** By virtual port; there are no more than the torrc names. */
+  readonly ports = new Map<number, PortTraffic>();
+
+  /** A connection for the port that is counted. */
+  counted(conn: Conn, port: number): Conn {
+    let traffic = this.ports.get(port);
+    if (!traffic) {
+      traffic = { read: 0, written: 0 };
+      this.ports.set(port, traffic);
+    }
+    return new CountedConn(conn, traffic);
+  }
+}
