@@ -190,8 +190,7 @@ export class LinkChannel implements LegHost {
       case Command.CREATE:
       case Command.CREATE_FAST:
       case Command.CREATE2:
-        // Copies: an onionskin waits for its turn, and the chunk the body lies in is only lent.
-        this.created(circuitId, command, Buffer.from(body));
+        this.created(circuitId, command, body);
         return;
       case Command.DESTROY:
         this.destroyed(circuitId, body[0]!);
@@ -199,7 +198,7 @@ export class LinkChannel implements LegHost {
       case Command.CREATED:
       case Command.CREATED_FAST:
       case Command.CREATED2:
-        this.answered(circuitId, command, Buffer.from(body));
+        this.answered(circuitId, command, body);
         return;
       case Command.NETINFO:
         throw new ProtocolError('NETINFO after the handshake');

@@ -137,7 +137,7 @@ export class LinkSession implements CellSink, ConnHandlers {
     }
     if (state.is === 'closed') return;
     this.params.stats.cellsIn[command]!++;
-    this.write(state.machine.fixed(command, Buffer.from(body)));
+    this.write(state.machine.fixed(command, body));
     if (state.machine.result) this.open(state.machine.result, state.timer);
   }
 
@@ -146,8 +146,7 @@ export class LinkSession implements CellSink, ConnHandlers {
     if (state.is === 'open') state.channel.variable(command);
     if (state.is !== 'handshake') return;
     this.params.stats.cellsIn[command]!++;
-    // A copy: what a handshake keeps of the peer's certificates must not change with the next read.
-    this.write(state.machine.variable(circuitId, command, Buffer.from(body)));
+    this.write(state.machine.variable(circuitId, command, body));
   }
 
   private open(result: HandshakeResult, timer: Timer): void {
