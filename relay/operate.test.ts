@@ -177,3 +177,35 @@ test('a relay that nobody reaches says so, and links of its own prove nothing', 
   t.regex(log.text(), /After 2[01] minutes nobody has reached the IPv4 ORPort 9001/);
   selfTest.stop();
 });
+
+test('each IP version is reached by itself, and both are before anything is published', async (t) => {
+  const { relays } = await network();
+  const { host, node, log } = relays[0]!;
+  let [found, six] = [0, '2001:db8::1'];
+  const selfTest = new SelfTest({
+    ...host,
+    log,
+    cache: { consensus: () => undefined } as unknown as DirCache,
+    channels: node.channels,
+    keys: node.keys,
+    address: (family) => ({ host: family === 4 ? '198.51.100.1' : six, port: 9001 }),
+    assumed: () => false,
+    allowPrivate: () => false,
+    found: () => void found++,
+  });
+  type Asking = Parameters<SelfTest['asked']>[0];
+  const asked = (from: string) =>
+    selfTest.asked({ initiator: false, remote: { host: from, port: 1 } } as Asking);
+  // Not from itself, nor from where only neighbours come from.
+  for (const from of ['2001:db8::1', 'fe80::7', 'fd00::7', '::1']) asked(from);
+  t.is(found, 0);
+  asked('2001:db8::7');
+  t.deepEqual([selfTest.isReached(4), selfTest.isReached(6), selfTest.done], [false, true, false]);
+  t.regex(log.text(), /The IPv6 ORPort was reached from outside/);
+  asked('203.0.113.7');
+  t.true(selfTest.done);
+  t.is(found, 2);
+  // Another address has to be tested anew.
+  six = '2001:db8::2';
+  t.false(selfTest.done);
+});
