@@ -252,6 +252,8 @@ async function main(): Promise<boolean> {
   return failures.length === 0;
 }
 
+// So that what runs when a process exits does run: it ends what was started.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 const whole = await main().catch((error: unknown) => {
   progress(`bench: ${reason(error)}`);
   return false;

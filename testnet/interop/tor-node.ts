@@ -65,6 +65,12 @@ export async function identifyTorAuthority(node: NodePlan, folder: string): Prom
   };
 }
 
+/** Processes that run. A tor looks for its owning controller only now and then, and a busy one may miss that it is gone. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** One `tor` process. */
 export class TorNode {
   readonly plan: NodePlan;
@@ -82,9 +88,12 @@ export class TorNode {
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     const torrc = join(this.folder, 'torrc');
     writeFileSync(torrc, [lines, ...ownLines(this.folder), ''].join('\n'));
-    this.child = spawn(findProgram('tor')!, ['-f', torrc, '--defaults-torrc', emptyFile(this.folder)], {
+    const child = spawn(findProgram('tor')!, ['-f', torrc, '--defaults-torrc', emptyFile(this.folder)], {
       stdio: 'ignore',
     });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    this.child = child;
   }
 
   /** Its process id; 0 before the start. */
