@@ -1,3 +1,10 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeFamilyKey } from '../../relay/family-keys.js';
+import { parseConsensus } from '../../shared/netdoc/consensus.js';
+import { osRandom } from '../../shared/runtime/real.js';
+import { diskStore } from '../../shared/store/disk.js';
 import { MixedNetwork } from './mixed-network.js';
 import { interopTest } from './programs.js';
 import { complaints } from './warnings.js';
@@ -9,13 +16,17 @@ interopTest(
   'C tor authorities vote for Cepa relays the flags they earn, and have no complaint',
   async (t) => {
     t.timeout(300_000);
+    const keys = mkdtempSync(join(tmpdir(), 'cepa-family-'));
+    t.teardown(() => rmSync(keys, { recursive: true, force: true }));
+    const family = await makeFamilyKey(diskStore(keys), 'us', osRandom);
+    const lines = [`FamilyKeyDirectory ${keys}`, `FamilyId ${family}`];
     const network = await MixedNetwork.start({
       members: [
         { name: 'auth1', kind: 'tor', role: 'authority' },
         { name: 'auth2', kind: 'tor', role: 'authority' },
         { name: 'auth3', kind: 'tor', role: 'authority' },
-        { name: 'cepa1', kind: 'cepa', role: 'relay' },
-        { name: 'cepa2', kind: 'cepa', role: 'relay' },
+        { name: 'cepa1', kind: 'cepa', role: 'relay', lines },
+        { name: 'cepa2', kind: 'cepa', role: 'relay', lines },
         { name: 'cepaexit', kind: 'cepa', role: 'relay', exit: true },
       ],
       earned: true,
@@ -44,6 +55,15 @@ interopTest(
       t.false(flags.get('cepa1')!.has('Exit'));
       // The authorities are C tor's, and the first vote may miss one of them: a majority is what makes a consensus.
       t.true(consensus.signatures.length >= 2);
+      // The family that the relays prove to be of, as C tor tells clients: of these two, and of no other.
+      const { address, dirPort } = network.node('auth1');
+      const get = async (path: string) => (await fetch(`http://${address}:${dirPort}${path}`)).text();
+      const { routers } = parseConsensus(await get('/tor/status-vote/current/consensus-microdesc'));
+      for (const { nickname, microdescDigest } of routers) {
+        const text = await get(`/tor/micro/d/${microdescDigest}`);
+        const ids = /^family-ids (.*)$/m.exec(text)?.[1];
+        t.is(ids, nickname === 'cepa1' || nickname === 'cepa2' ? `ed25519:${family}` : undefined, nickname);
+      }
       for (const tor of network.tors.values()) t.deepEqual(complaints(tor.warnings), []);
     } finally {
       await network.stop();
