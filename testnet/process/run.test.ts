@@ -109,6 +109,27 @@ test('SIGHUP names what needs a restart, and keeps the old configuration when th
   t.is(await run.ended, 0);
 });
 
+test('SIGHUP amid the start is heard after it', async (t) => {
+  const directory = scratch(t);
+  const torrc = join(directory, 'torrc');
+  const lines = [
+    `DataDirectory ${directory}/data`,
+    `DirAuthority ${AUTHORITY}`,
+    'TestingTorNetwork 1',
+    'ORPort 127.0.0.1:auto',
+    'Address 127.0.0.1',
+  ];
+  writeFileSync(torrc, lines.join('\n'));
+  const run = cepa(t, 'relay', '-f', torrc);
+  await run.says('Cepa relay starts');
+  writeFileSync(torrc, [...lines, 'ContactInfo new'].join('\n'));
+  run.child.kill('SIGHUP');
+  await run.says('configuration read');
+  t.regex(run.text(), /SIGHUP: configuration read; changed ContactInfo\./);
+  run.child.kill('SIGKILL');
+  await run.ended;
+});
+
 test('a configuration that cannot be used ends with 2 and says everything', async (t) => {
   const run = cepa(t, 'relay', '--Nicknam', 'x', '--DirCache', 'perhaps');
   t.is(await run.ended, 2);

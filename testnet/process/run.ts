@@ -127,6 +127,7 @@ class NodeProcess {
   private readonly listeners: ((event: NodeEvent) => void)[] = [];
   private node: RunningNode | undefined;
   private stopping = 0;
+  private reloadDue = false;
   private ended: () => void = () => {};
 
   constructor(source: ConfigSource, options: Options, held: Held) {
@@ -158,6 +159,7 @@ class NodeProcess {
     const metrics = await this.openMetrics();
     this.node = await startRole(this.source.role, this.options, { ...env, ...(metrics && { metrics }) });
     if (this.stopping > 0) await this.stop('asked to before the start was over');
+    else if (this.reloadDue) this.reload();
     else this.systemd.tell({ READY: 1, STATUS: `${this.source.role} runs` });
     // Timers of a node never keep a process alive, and a client may have no port open.
     const awake = setInterval(() => {}, 1 << 30);
@@ -233,6 +235,9 @@ class NodeProcess {
 
   private reload(): void {
     const { log } = this.held;
+    this.reloadDue = !this.node;
+    // What starts with the old configuration has to take over the new one, but can do so only then.
+    if (this.reloadDue) return;
     this.systemd.tell({ RELOADING: 1, MONOTONIC_USEC: Number(process.hrtime.bigint() / 1000n) });
     try {
       this.takeOver();
