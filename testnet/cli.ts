@@ -288,6 +288,11 @@ function makeProgram(): Command {
 /** Runs the command line `cepa ARGV…`. */
 export async function main(argv: readonly string[]): Promise<void> {
   tuneProcess();
+  // Who reads our output may have read enough (`| head`).
+  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
   try {
     await makeProgram().parseAsync([...argv], { from: 'user' });
   } catch (error) {

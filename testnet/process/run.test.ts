@@ -162,3 +162,10 @@ test('--verify-config, --version, help, and a mistyped command', async (t) => {
   t.is(await typo.ended, 1);
   t.regex(typo.text(), /Did you mean relay\?/);
 });
+
+test('a reader that has read enough is no failure', async (t) => {
+  const run = cepa(t, 'relay', '--help');
+  run.child.stdout?.destroy();
+  t.is(await run.ended, 0);
+  t.is(run.text(), '');
+});
