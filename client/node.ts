@@ -81,6 +81,7 @@ class Client implements ClientNode {
   private timer: Timer | undefined;
   private warnedOfClock = false;
   private stopped = false;
+  private reloading: Promise<void> = Promise.resolve();
 
   constructor(
     options: Options,
@@ -312,7 +313,8 @@ class Client implements ClientNode {
 
   /** Takes over what can change while running: onion services and the keys for those of others, read anew. */
   reload(next: Options): readonly (keyof Options)[] {
-    void this.reloadOnion(next);
+    // One after the other: the last word counts.
+    this.reloading = this.reloading.then(() => this.reloadOnion(next));
     return ONION_OPTIONS;
   }
 

@@ -90,6 +90,7 @@ export class Onion {
   reconfigure({ services, clientKeys }: OnionFiles): void {
     this.clientKeys = clientKeys;
     this.host.reconfigure(services);
+    this.told.length = 0;
   }
 
   /** How the services hosted here are, in the order of the configuration. */

@@ -21,6 +21,8 @@ const RELEVANCE = 3_600_000;
 const IDLE = 30 * 60_000;
 /** Milliseconds to the next try after one that failed. */
 const PAUSE = 5000;
+/** Milliseconds of quiet after one was taken until others are begun: whoever took it has the machine. */
+const QUIET = 2000;
 
 /** Who is told what happens on a circuit; whoever takes the circuit puts its own in. */
 export interface CircuitHooks {
@@ -52,15 +54,15 @@ export class PreparedCircuits<S extends Spare> {
   /** And when they were made (monotonic). */
   private readonly spares = new Map<S, number>();
   private building = 0;
-  private lastUse: number;
+  private readonly began: number;
+  private lastUse: number | undefined;
   private notBefore: number;
-  private used = false;
   private stopped = false;
 
   constructor(parts: PreparedParts<S>) {
     this.parts = parts;
-    this.lastUse = parts.clock.monotonic();
-    this.notBefore = this.lastUse + FIRST_PAUSE;
+    this.began = parts.clock.monotonic();
+    this.notBefore = this.began + FIRST_PAUSE;
   }
 
   /** Circuits that are ready. */
@@ -70,16 +72,20 @@ export class PreparedCircuits<S extends Spare> {
 
   /** A circuit is wanted: the oldest that suits, if any. It is the caller's then. */
   take(suits: (spare: S) => boolean): S | undefined {
-    this.lastUse = this.parts.clock.monotonic();
-    if (!this.used) this.notBefore = this.lastUse;
-    this.used = true;
+    const now = this.parts.clock.monotonic();
+    const first = this.lastUse === undefined;
+    this.lastUse = now;
     for (const spare of this.spares.keys()) {
       if (spare.origin.closed || !suits(spare)) continue;
       this.spares.delete(spare);
+      this.notBefore = Math.max(this.notBefore, now + QUIET);
       return spare;
     }
-    // What follows can have the use of others.
-    if (this.spares.size === 0) this.fill();
+    // Asked before any was there: what follows can have the use of them.
+    if (first && this.spares.size + this.building === 0) {
+      this.notBefore = now;
+      this.fill();
+    }
     return undefined;
   }
 
@@ -95,7 +101,7 @@ export class PreparedCircuits<S extends Spare> {
 
   private fill(): void {
     const now = this.parts.clock.monotonic();
-    if (now - this.lastUse > RELEVANCE || now < this.notBefore) return;
+    if (now - (this.lastUse ?? this.began) > RELEVANCE || now < this.notBefore) return;
     while (!this.stopped && this.spares.size + this.building < SPARE) void this.prepare();
   }
 
