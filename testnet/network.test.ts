@@ -258,6 +258,34 @@ test.serial('the paths of all circuits keep every rule', async (t) => {
   t.true(all.some((names) => FAMILY.some((name) => names.includes(name))));
 });
 
+test.serial(
+  'after load, what every role shows is by Prometheus’s rules, and its counters only grow',
+  async (t) => {
+    const ports = MEASURED.map((name) => {
+      const told = live
+        .told(name)
+        .findLast((event) => event.type === 'listening' && event.what === 'metrics');
+      return told?.type === 'listening' ? told.port : 0;
+    });
+    const first = await Promise.all(ports.map(scrape));
+    await download(live.site(), '/bytes/1000000');
+    const second = await Promise.all(ports.map(scrape));
+    for (const [i, name] of MEASURED.entries()) {
+      t.deepEqual(complaints(first[i]!.text), [], name);
+      t.deepEqual(fallen(first[i]!.families, second[i]!.families), [], name);
+    }
+    const total = (name: string, metric: string) =>
+      second[MEASURED.indexOf(name)]!.families.get(metric)!.samples.reduce(
+        (sum, { value }) => sum + value,
+        0,
+      );
+    t.true(total('relay1', 'tor_relay_traffic_bytes_total') > 0);
+    t.true(total('auth1', 'cepa_authority_voting_steps_total') > 0);
+    t.is(total('client', 'cepa_bootstrap_ratio'), 1);
+    for (const name of MEASURED) t.is(total(name, 'cepa_ready'), 1, name);
+  },
+);
+
 const hasConsensus = (event: NodeEvent) => event.type === 'consensus';
 /** A relay is back when all authorities know: a consensus it may have from its disk, before its ports are open. */
 const isPublished = (event: NodeEvent) => event.type === 'published' && event.authorities === 3;
@@ -296,35 +324,6 @@ for (const position of [1, 2, 0])
       t.is(identityOf(victim!, restarted), fingerprint);
     },
   );
-
-test.serial(
-  'after load, what every role shows is by Prometheus’s rules, and its counters only grow',
-  async (t) => {
-    const ports = MEASURED.map((name) => {
-      // Whoever was restarted has another port.
-      const told = live
-        .told(name)
-        .findLast((event) => event.type === 'listening' && event.what === 'metrics');
-      return told?.type === 'listening' ? told.port : 0;
-    });
-    const first = await Promise.all(ports.map(scrape));
-    await download(live.site(), '/bytes/1000000');
-    const second = await Promise.all(ports.map(scrape));
-    for (const [i, name] of MEASURED.entries()) {
-      t.deepEqual(complaints(first[i]!.text), [], name);
-      t.deepEqual(fallen(first[i]!.families, second[i]!.families), [], name);
-    }
-    const total = (name: string, metric: string) =>
-      second[MEASURED.indexOf(name)]!.families.get(metric)!.samples.reduce(
-        (sum, { value }) => sum + value,
-        0,
-      );
-    t.true(total('relay1', 'tor_relay_traffic_bytes_total') > 0);
-    t.true(total('auth1', 'cepa_authority_voting_steps_total') > 0);
-    t.is(total('client', 'cepa_bootstrap_ratio'), 1);
-    for (const name of MEASURED) t.is(total(name, 'cepa_ready'), 1, name);
-  },
-);
 
 test.serial('an authority that was killed is back as who it was, with its documents', async (t) => {
   const before = live.testnet.network.state('auth2');

@@ -40,11 +40,20 @@ export class AppTraffic {
 
   /** A connection for the port that is counted. */
   counted(conn: Conn, port: number): Conn {
-    let traffic = this.ports.get(port);
-    if (!traffic) {
-      traffic = { read: 0, written: 0 };
-      this.ports.set(port, traffic);
-    }
-    return new CountedConn(conn, traffic);
+    return new CountedConn(conn, this.of(port));
+  }
+
+  private of(port: number): PortTraffic {
+    const known = this.ports.get(port);
+    if (known) return known;
+    const traffic = { read: 0, written: 0 };
+    this.ports.set(port, traffic);
+    return traffic;
+  }
+
+  /** The counts of all ports, with zeros for those of `configured` that nobody has used, as C tor shows them. */
+  all(configured: readonly number[]): ReadonlyMap<number, PortTraffic> {
+    for (const port of configured) this.of(port);
+    return this.ports;
   }
 }

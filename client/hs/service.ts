@@ -294,7 +294,10 @@ export class OnionService {
         heldBy: period.held,
       })),
       clients: this.joined.size,
-      counts: { ...this.counts, traffic: this.traffic.ports },
+      counts: {
+        ...this.counts,
+        traffic: this.traffic.all(this.settings.rules.ports.map(({ virtualPort }) => virtualPort)),
+      },
     };
   }
 
