@@ -117,10 +117,6 @@ export abstract class PassingTransport implements Transport {
 
   protected abstract wrap(conn: AnyConn, origin: Origin): PassingConn;
 
-  get native(): boolean {
-    return this.inner.native;
-  }
-
   async dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn> {
     return this.wrap(await this.inner.dialTcp(to, options), 'dialled');
   }

@@ -398,7 +398,6 @@ function listenTls(
 
 /** TCP and TLS through the operating system. */
 export const realTransport = (): Transport => ({
-  native: true,
   dialTcp,
   dialUnix,
   dialTls,

@@ -111,8 +111,6 @@ export interface DialOptions {
 
 /** Makes and accepts connections. Rejections are Errors with Node's codes (`ECONNREFUSED`, `ETIMEDOUT`, …). */
 export interface Transport {
-  /** Whether these are the operating system's sockets, so that a library may listen by itself. */
-  readonly native: boolean;
   dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn>;
   /** A local socket by its path; absent where there are none. */
   dialUnix?(path: string, options?: Pick<DialOptions, 'timeout'>): Promise<Conn>;

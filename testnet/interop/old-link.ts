@@ -53,7 +53,6 @@ function wrap(conn: TlsConn, allowed: readonly number[]): TlsConn {
 
 /** A transport whose TLS connections know only these link protocols, whichever side dials. */
 export const onlyVersions = (transport: Transport, allowed: readonly number[]): Transport => ({
-  native: transport.native,
   dialTcp: (to, options) => transport.dialTcp(to, options),
   dialTls: async (to, options) => wrap(await transport.dialTls(to, options), allowed),
   listenTcp: (at, accept) => transport.listenTcp(at, accept),

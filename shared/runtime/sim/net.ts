@@ -246,7 +246,6 @@ export function simTransport(net: SimNet, host: string, alive: () => boolean): T
   };
 
   return {
-    native: false,
     dialTcp: (to, options): Promise<Conn> => dial(to, options, false),
     dialTls: (to, options): Promise<TlsConn> => dial(to, options, true),
     listenTcp: (at, accept) => listen(at, undefined, accept),
