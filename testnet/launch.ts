@@ -285,7 +285,7 @@ async function demoService(plan: NetworkPlan, directory: string) {
 /** Waits until HSDirs hold the descriptors of the demo service; false when that takes too long. */
 async function serviceIsUp(network: Network, patience: number): Promise<boolean> {
   const until = Date.now() + patience;
-  while (Date.now() < until) {
+  while (Date.now() < until && !network.isStopping) {
     for (const { onionDirectories } of network.nodes.values()) if (onionDirectories > 0) return true;
     await pause(20);
   }
@@ -328,7 +328,7 @@ function allSeen(network: Network): Promise<void> {
     };
     const deaf = network.listen(() => {
       clearTimeout(timer);
-      if (authorities.every(({ running }) => running > 0)) timer = setTimeout(done, FIRST_WAIT);
+      if (authorities.every(({ running }) => running > 0)) timer = setTimeout(done, FIRST_WAIT).unref();
       if (authorities.every(({ running }) => running >= relays)) done();
     });
   });
@@ -352,6 +352,8 @@ async function firstFetch(
   let told = false;
   for (;;) {
     if (Date.now() > until) throw new LaunchError(tooSlow(network, timeout, last), { cause: last });
+    // Somebody else said why.
+    if (network.isStopping) throw new LaunchError('stopped before it was ready');
     const proxy = network.socks;
     if (!proxy || !client || client.bootstrap < 100) {
       await pause(20);

@@ -192,6 +192,11 @@ export class Network {
     return undefined;
   }
 
+  /** Whether it was told to stop. */
+  get isStopping(): boolean {
+    return this.stopping;
+  }
+
   /** Stops every process, by its id, and the demo site. */
   async stop(): Promise<void> {
     this.stopping = true;
