@@ -138,12 +138,15 @@ export class OnionTest {
     return code;
   }
 
-  /** Waits until a service answers, up to `patience` ms: its descriptor may not have been left anywhere yet. */
-  async reachable(client: string, host: string, patience = 60_000): Promise<void> {
+  /**
+   * Waits until a service takes and gives `size` bytes, up to `patience` ms: its descriptor may not have been left
+   * anywhere yet.
+   */
+  async reachable(client: string, host: string, patience = 60_000, size = 100): Promise<void> {
     const until = performance.now() + patience;
     for (let i = 0; ; i++)
       try {
-        return await transfer(this.ask(client, host, `wait${i}`), 100);
+        return await transfer(this.ask(client, host, `wait${i}`), size);
       } catch (error) {
         if (performance.now() > until) throw error;
         await pause(500);
