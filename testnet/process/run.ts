@@ -49,9 +49,12 @@ export async function runNode(source: ConfigSource): Promise<void> {
   const { options, warnings } = loaded;
   try {
     const held = new Held(options);
+    const node = new NodeProcess(source, options, held);
+    // Before anything is said: who reads that it starts may send a signal the next moment.
+    node.catchSignals();
     held.log.notice(`Cepa ${source.role} starts`, { pid: process.pid, data: options.DataDirectory });
     for (const warning of warnings) held.log.warn(warning);
-    await new NodeProcess(source, options, held).run();
+    await node.run();
   } catch (error) {
     fail(EXIT_FAILED, error);
   }
@@ -141,9 +144,19 @@ class NodeProcess {
     });
   }
 
+  catchSignals(): void {
+    process.on('SIGTERM', () => void this.stop('SIGTERM'));
+    // A launcher's children get the terminal's Ctrl-C too; the launcher decides what becomes of them.
+    process.on('SIGINT', () => {
+      if (!this.reporter) void this.stop('SIGINT');
+    });
+    process.on('SIGHUP', () => this.reload());
+    process.on('unhandledRejection', (error) => this.bug(error));
+    process.on('uncaughtException', (error) => this.bug(error));
+  }
+
   async run(): Promise<void> {
     const { log } = this.held;
-    this.catchSignals();
     const { availableMemory, realClock, osRandom, realTransport, resolverOf } = await import('./world.js');
     const env: Env = {
       clock: realClock,
@@ -189,17 +202,6 @@ class NodeProcess {
     if (text !== undefined) this.held.log.notice(text);
     this.reporter?.report(event);
     for (const listener of this.listeners) listener(event);
-  }
-
-  private catchSignals(): void {
-    process.on('SIGTERM', () => void this.stop('SIGTERM'));
-    // A launcher's children get the terminal's Ctrl-C too; the launcher decides what becomes of them.
-    process.on('SIGINT', () => {
-      if (!this.reporter) void this.stop('SIGINT');
-    });
-    process.on('SIGHUP', () => this.reload());
-    process.on('unhandledRejection', (error) => this.bug(error));
-    process.on('uncaughtException', (error) => this.bug(error));
   }
 
   /** A mistake in Cepa: better to end than to go on in an unknown state. */
