@@ -4,7 +4,6 @@
  * @module
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CepaError, DecodeError } from '../shared/bytes/errors.js';
@@ -17,7 +16,8 @@ import { makeDirectory } from '../shared/store/make-directory.js';
 import { loadState, type StateKind, saveState } from '../shared/store/state.js';
 import { DEMO_GREETING } from './demo-site.js';
 import { Network, type NetworkEvent, NodeDiedError } from './network.js';
-import { endpointsOf, type NetworkPlan, type NetworkSize, type NodePlan, planNetwork } from './plan.js';
+import { type NetworkPlan, type NetworkSize, type NodePlan, planNetwork } from './plan.js';
+import { findPorts, type HeldPorts, holdPorts, isFree } from './ports.js';
 import { lockDirectory } from './process/lock.js';
 import { FIRST_WAIT, firstVotes, noVotes } from './schedule.js';
 import { fetchBySocks } from './socks-fetch.js';
@@ -83,11 +83,8 @@ export class LaunchError extends CepaError {
 const DEFAULT_SOCKS_PORT = 9050;
 const DEFAULT_TIMEOUT = 120_000;
 
-/** Below Linux's ephemeral ports, above what services use. */
-const PORTS_FROM = 20_000;
-const PORTS_TO = 32_000;
-/** Ports of one network at each address. */
-const PORT_STEP = 4;
+/** Below Linux's ephemeral ports, above what services use; four at each address. */
+const PORTS = { from: 20_000, to: 32_000, step: 4 };
 
 /** One fetch may take so long. */
 const FETCH_TIMEOUT = 5_000;
@@ -96,19 +93,6 @@ const FETCH_PAUSE = 100;
 const ONION_PATIENCE = 30_000;
 
 const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
-
-function isFree(host: string, port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const server = createServer();
-    server.once('error', () => done(false));
-    server.listen({ host, port, exclusive: true }, () => server.close(() => done(true)));
-  });
-}
-
-async function allFree(plan: NetworkPlan): Promise<boolean> {
-  const free = await Promise.all(endpointsOf(plan).map(({ host, port }) => isFree(host, port)));
-  return free.every(Boolean);
-}
 
 /** What a kept directory remembers: the ports and the size. */
 interface Kept {
@@ -126,31 +110,29 @@ const KEPT: StateKind<Kept> = {
   },
 };
 
-async function choosePlan(size: NetworkSize, directory: string): Promise<NetworkPlan> {
+/** The ports of a network, those of before where the directory was kept. */
+async function choosePorts(size: NetworkSize, directory: string): Promise<HeldPorts> {
   const store = diskStore(directory);
   const kept = await loadState(store, 'testnet.state', KEPT, memoryLog());
-  if (kept) return keptPlan(kept, size, directory);
-  for (let tries = 0; tries < 50; tries++) {
-    const slots = Math.floor((PORTS_TO - PORTS_FROM) / PORT_STEP);
-    const plan = planNetwork(size, PORTS_FROM + PORT_STEP * Math.floor(Math.random() * slots));
-    if (!(await allFree(plan))) continue;
-    await saveState(store, 'testnet.state', KEPT.version, { basePort: plan.basePort, size });
-    return plan;
-  }
-  throw new LaunchError(`found no free ports between ${PORTS_FROM} and ${PORTS_TO} on 127.0.0.0/8`);
+  if (kept) return keptPorts(kept, size, directory);
+  const held = await findPorts(PORTS, (basePort) => planNetwork(size, basePort));
+  if (!held)
+    throw new LaunchError(`found no free ports between ${PORTS.from} and ${PORTS.to} on 127.0.0.0/8`);
+  await saveState(store, 'testnet.state', KEPT.version, { basePort: held.plan.basePort, size });
+  return held;
 }
 
-async function keptPlan(kept: Kept, size: NetworkSize, directory: string): Promise<NetworkPlan> {
+async function keptPorts(kept: Kept, size: NetworkSize, directory: string): Promise<HeldPorts> {
   const { authorities, relays, exits } = kept.size;
   if (authorities !== size.authorities || relays !== size.relays || exits !== size.exits)
     throw new LaunchError(
       `${directory} holds a network of ${authorities} authorities and ${relays} relays (${exits} exits). ` +
         'Ask for the same, or give another --dir.',
     );
-  const plan = planNetwork(size, kept.basePort);
-  if (await allFree(plan)) return plan;
+  const held = await holdPorts(planNetwork(size, kept.basePort));
+  if (held) return held;
   throw new LaunchError(
-    `the ports of the network in ${directory} (${kept.basePort} to ${kept.basePort + PORT_STEP - 1} on 127.x.0.1) ` +
+    `the ports of the network in ${directory} (${kept.basePort} to ${kept.basePort + PORTS.step - 1} on 127.x.0.1) ` +
       'are in use. Does it run already?',
   );
 }
@@ -161,7 +143,7 @@ async function chooseSocks(asked: string | undefined): Promise<string> {
       throw new LaunchError(`--socks "${asked}" is not host:port`);
     return asked;
   }
-  return (await isFree('127.0.0.1', DEFAULT_SOCKS_PORT))
+  return (await isFree({ host: '127.0.0.1', port: DEFAULT_SOCKS_PORT }))
     ? `127.0.0.1:${DEFAULT_SOCKS_PORT}`
     : '127.0.0.1:auto';
 }
@@ -173,12 +155,15 @@ export async function launchTestnet(options: TestnetOptions): Promise<Testnet> {
   makeDirectory(directory);
   const lock = lockDirectory(directory);
   let network: Network | undefined;
+  let ports: HeldPorts | undefined;
   const clean = () => {
+    void ports?.close();
     lock.release();
     if (temporary) rmSync(directory, { recursive: true, force: true });
   };
   try {
-    const up = await bringUp(options, directory, (made) => {
+    ports = await choosePorts(options.size, directory);
+    const up = await bringUp(options, directory, ports.plan, (made) => {
       network = made;
     });
     const stop = async () => {
@@ -215,10 +200,10 @@ function asKnown(error: unknown): unknown {
 async function bringUp(
   options: TestnetOptions,
   directory: string,
+  plan: NetworkPlan,
   made: (network: Network) => void,
 ): Promise<Omit<Testnet, 'stop' | 'kill'>> {
   const tell = options.progress ?? (() => {});
-  const plan = await choosePlan(options.size, directory);
   tell({ type: 'planned', directory, plan });
 
   const identify = options.identify ?? (await import('./identities.js')).identifyAuthority;
