@@ -1,6 +1,6 @@
 export default {
   files: ['dist/**/*.test.js', '!dist/**/*.slow.test.js'],
   concurrency: 2,
-  timeout: '120s',
+  timeout: '10m',
   nodeArguments: ['--enable-source-maps'],
 };

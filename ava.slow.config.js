@@ -2,6 +2,6 @@
 export default {
   files: ['dist/**/*.slow.test.js'],
   concurrency: 1,
-  timeout: '10m',
+  timeout: '20m',
   nodeArguments: ['--enable-source-maps'],
 };

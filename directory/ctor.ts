@@ -119,11 +119,13 @@ export class TorProcess {
   }
 }
 
+let places = randomInt(250);
+
 /** A temporary folder and addresses of its own, so that tests side by side do not meet. */
 export function loopbackPlace(): { root: string; address(n: number): string; remove(): void } {
   const root = mkdtempSync(join(tmpdir(), 'cepa-tor-'));
   const second = 20 + (process.pid % 200);
-  const third = randomInt(250);
+  const third = places++ % 250;
   return {
     root,
     address: (n) => `127.${second}.${third}.${n}`,

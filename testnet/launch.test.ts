@@ -37,7 +37,7 @@ async function until(state: () => boolean): Promise<void> {
 test('a network comes up, serves, and is gone without a trace', async (t) => {
   const testnet = await launchTestnet(fakes());
   const { host, port } = testnet.network.context.plan.demo;
-  const page = await fetchBySocks({ proxy: testnet.socks, host, port, path: '/', timeout: 5000 });
+  const page = await fetchBySocks({ proxy: testnet.socks, host, port, path: '/', timeout: 60_000 });
   t.true(page.includes(DEMO_GREETING));
   t.is(testnet.demo, `http://demo.cepa.test:${port}/`);
   const states = [...testnet.network.nodes.values()];
@@ -94,7 +94,7 @@ interface Cli {
 }
 
 function cli(command: Record<string, unknown>, json = true): Cli {
-  const full = { ...size, socks: '127.0.0.1:auto', json, timeout: 60, ...command };
+  const full = { ...size, socks: '127.0.0.1:auto', json, timeout: 600, ...command };
   const child = spawn(process.execPath, [FAKE_CLI, JSON.stringify(full)], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -98,7 +98,7 @@ function identityOf(simulation: Simulation, site: Site<{ readonly v3ident: strin
 }
 
 test('a day: 24 hourly votes, an authority that dies and returns, a wrong clock, relays that come and go', async (t) => {
-  t.timeout(300_000);
+  t.timeout(900_000);
   t.log(`seed: ${SEED}`);
   const simulation = await begin(SEED);
   const { network, world } = simulation;
@@ -168,7 +168,7 @@ test('a day: 24 hourly votes, an authority that dies and returns, a wrong clock,
 });
 
 test('the same seed gives the same run, another one another', async (t) => {
-  t.timeout(300_000);
+  t.timeout(900_000);
   const runOf = async (seed: string) => {
     const simulation = await begin(seed);
     await simulation.world.advance(80 * MINUTE);

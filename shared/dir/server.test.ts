@@ -74,7 +74,7 @@ for (const [kind, make] of Object.entries(benches)) {
           transport,
           listener.local,
           { method: body ? 'POST' : 'GET', path, headers, body },
-          { clock, timeout: 10_000 },
+          { clock, timeout: 60_000 },
         ),
       );
     const plain = await ask('/tor/doc');

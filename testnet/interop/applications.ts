@@ -112,7 +112,7 @@ export interface DownloadRequest {
 
 /** GETs by SOCKS5 and HTTP/1.0; rejects when the site's Content-Length does not come. */
 export async function download(request: DownloadRequest): Promise<Download> {
-  const { proxy, host, port, path, user = 'interop', timeout = 60_000 } = request;
+  const { proxy, host, port, path, user = 'interop', timeout = 120_000 } = request;
   const started = performance.now();
   const { socket, rest } = await ask(proxy, CONNECT, host, port, user, timeout);
   const hash = createHash('sha256');
@@ -148,7 +148,7 @@ export async function download(request: DownloadRequest): Promise<Download> {
 
 /** The address a name has, as an exit resolves it. */
 export async function resolveName(proxy: NetAddress, name: string, user = 'resolve'): Promise<string> {
-  const { socket, address } = await ask(proxy, RESOLVE, name, 0, user, 60_000);
+  const { socket, address } = await ask(proxy, RESOLVE, name, 0, user, 120_000);
   socket.destroy();
   return address;
 }
@@ -157,7 +157,7 @@ export async function resolveName(proxy: NetAddress, name: string, user = 'resol
  * Waits until a page comes. In a network that has just begun, exits refuse what comes from relays that are not in the
  * consensus they have themselves (refuseunknownexits), and clients avoid an exit that refused until the next consensus.
  */
-export async function untilServed(request: DownloadRequest, timeout = 90_000): Promise<void> {
+export async function untilServed(request: DownloadRequest, timeout = 240_000): Promise<void> {
   const until = performance.now() + timeout;
   for (;;) {
     try {

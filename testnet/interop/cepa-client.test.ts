@@ -6,7 +6,7 @@ import { interopTest } from './programs.js';
 const MB = 1_000_000;
 
 interopTest(['tor', 'tor-gencert'], 'a Cepa client on a network of C tor alone', async (t) => {
-  t.timeout(240_000);
+  t.timeout(900_000);
   const network = await MixedNetwork.start({
     members: [
       { name: 'auth1', kind: 'tor', role: 'authority' },

@@ -15,7 +15,7 @@ interopTest(
   ['tor', 'tor-gencert'],
   'C tor authorities vote for Cepa relays the flags they earn, and have no complaint',
   async (t) => {
-    t.timeout(300_000);
+    t.timeout(900_000);
     const keys = mkdtempSync(join(tmpdir(), 'cepa-family-'));
     t.teardown(() => rmSync(keys, { recursive: true, force: true }));
     const family = await makeFamilyKey(diskStore(keys), 'us', osRandom);

@@ -79,7 +79,7 @@ export class TorControl {
   }
 
   /** Resolves with the first event the function makes something of. */
-  until<T>(pick: (event: string) => T | undefined, what: string, timeout = 60_000): Promise<T> {
+  until<T>(pick: (event: string) => T | undefined, what: string, timeout = 180_000): Promise<T> {
     return new Promise((resolve, reject) => {
       const done = this.listen((event) => {
         const found = pick(event);
@@ -174,7 +174,7 @@ export async function attachNext(control: TorControl, circuit: string): Promise<
 export async function untilKnown(
   control: TorControl,
   fingerprints: readonly string[],
-  timeout = 120_000,
+  timeout = 300_000,
 ): Promise<void> {
   const until = performance.now() + timeout;
   for (const fingerprint of fingerprints)

@@ -22,7 +22,7 @@ const tryAll = (authorities: Kind, params: string) =>
     ['tor', 'tor-gencert'],
     `8 of 8 orders of Cepa and C tor relays carry 5 MB for both clients; ${authorities} authorities, ${params}`,
     async (t) => {
-      t.timeout(480_000);
+      t.timeout(900_000);
       const network = await MixedNetwork.start({
         members: [
           { name: 'auth1', kind: authorities, role: 'authority' },

@@ -5,7 +5,7 @@ import type { ServerDescriptor } from '../../shared/netdoc/types.js';
 import { type Kind, MixedNetwork } from './mixed-network.js';
 import { interopTest } from './programs.js';
 
-const TIMEOUT = 120_000;
+const TIMEOUT = 300_000;
 
 /** The descriptor of the moved relay, once the authority has one that the software wrote. */
 async function descriptorBy(network: MixedNetwork, id: string, kind: Kind): Promise<ServerDescriptor> {
@@ -23,7 +23,7 @@ interopTest(
   ['tor'],
   'a relay that moves from C tor to Cepa and back with its keys/ keeps its fingerprint and its place in the consensus',
   async (t: ExecutionContext) => {
-    t.timeout(480_000);
+    t.timeout(900_000);
     const network = await MixedNetwork.start({
       members: [
         { name: 'auth1', kind: 'cepa', role: 'authority' },

@@ -142,7 +142,7 @@ export class OnionTest {
    * Waits until a service takes and gives `size` bytes, up to `patience` ms: its descriptor may not have been left
    * anywhere yet.
    */
-  async reachable(client: string, host: string, patience = 60_000, size = 100): Promise<void> {
+  async reachable(client: string, host: string, patience = 240_000, size = 100): Promise<void> {
     const until = performance.now() + patience;
     for (let i = 0; ; i++)
       try {

@@ -88,7 +88,7 @@ interopTest(
   ['tor', 'tor-gencert'],
   'Cepa and C tor meet as service and client, over relays of both in every role',
   async (t) => {
-    t.timeout(400_000);
+    t.timeout(900_000);
     const test = await OnionTest.start({
       members: MEMBERS,
       serviceLines: ['HiddenServiceNumIntroductionPoints 4'],

@@ -1,5 +1,5 @@
 import { demoDigest } from '../demo-site.js';
-import { download } from './applications.js';
+import { download, untilServed } from './applications.js';
 import { torVersion } from './find-program.js';
 import { MixedNetwork } from './mixed-network.js';
 import { interopTest } from './programs.js';
@@ -11,7 +11,7 @@ interopTest(
   ['tor', 'tor-gencert'],
   'what C tor warns of among its own kind, and how fast it is there',
   async (t) => {
-    t.timeout(240_000);
+    t.timeout(900_000);
     const network = await MixedNetwork.start({
       members: [
         { name: 'auth1', kind: 'tor', role: 'authority' },
@@ -27,7 +27,9 @@ interopTest(
       const client = network.tor('client');
       await client.bootstrapped();
       const { host, port } = network.plan.demo;
-      const file = await download({ proxy: network.proxy('client'), host, port, path: `/bytes/${SIZE}` });
+      const site = { proxy: network.proxy('client'), host, port };
+      await untilServed({ ...site, path: '/bytes/1' });
+      const file = await download({ ...site, path: `/bytes/${SIZE}` });
       t.is(file.sha256, demoDigest(SIZE));
       t.log(`${torVersion()}: ${(SIZE / 1e6 / file.seconds).toFixed(1)} MB/s`);
       t.deepEqual(unusualWarnings(client.warnings), []);

@@ -143,7 +143,7 @@ export class TorNode {
   }
 
   /** Waits until it says that it is bootstrapped. */
-  async bootstrapped(timeout = 120_000): Promise<void> {
+  async bootstrapped(timeout = 300_000): Promise<void> {
     const until = performance.now() + timeout;
     while (!this.log.includes('Bootstrapped 100%')) {
       if (!this.running || performance.now() > until)

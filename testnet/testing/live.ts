@@ -40,7 +40,7 @@ export class Live {
     const testnet = await launchTestnet({
       size: { authorities: 3, relays: 9, exits: 3 },
       socks: '127.0.0.1:auto',
-      timeout: 240_000,
+      timeout: 600_000,
       ...options,
       progress: (event) => {
         if (event.type === 'node' || event.type === 'exit') events.push(event);
