@@ -1,4 +1,6 @@
+import { createHash, createHmac } from 'node:crypto';
 import test from 'ava';
+import fc from 'fast-check';
 import { bytesOf, fromHex, toHex } from '../bytes/text.js';
 import { vectors } from '../testing/vectors.js';
 import { hmacSha256, sha1, sha3_256, sha256, sha512, shake256 } from './digest.js';
@@ -20,6 +22,23 @@ test('digests of "abc" (FIPS 180-4, FIPS 202), split over parts or not', (t) => 
 test('HMAC-SHA256 (RFC 4231 test case 2)', (t) => {
   const mac = hmacSha256(bytesOf('Jefe'), bytesOf('what do ya want '), bytesOf('for nothing?'));
   t.is(hex(mac), '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843');
+});
+
+test('digests and HMACs of any length in any parts are those of node:crypto', (t) => {
+  const parts = fc.array(fc.uint8Array({ maxLength: 700 }), { maxLength: 4 });
+  const whole = (algorithm: string, list: Uint8Array[]) =>
+    createHash(algorithm).update(Buffer.concat(list)).digest('hex');
+  fc.assert(
+    fc.property(parts, fc.uint8Array({ maxLength: 200 }), (list, key) => {
+      t.is(hex(sha1(...list)), whole('sha1', list));
+      t.is(hex(sha256(...list)), whole('sha256', list));
+      t.is(hex(sha3_256(...list)), whole('sha3-256', list));
+      t.is(
+        hex(hmacSha256(key, ...list)),
+        createHmac('sha256', key).update(Buffer.concat(list)).digest('hex'),
+      );
+    }),
+  );
 });
 
 test('constant-time comparison', (t) => {

@@ -2,8 +2,9 @@
  * X25519 key agreement (RFC 7748) over node:crypto.
  *
  * Keys are imported as JWK where that works without knowing the public half: on Node 20 a private key imports in 50 us
- * as JWK and in ten times that as PKCS8, and relays make one key per circuit. A key is never exported as JWK: on a
- * key made by `generateKeyPairSync` that can deadlock Node 20.
+ * as JWK and in ten times that as PKCS8, and relays make one key per circuit. The import works the public half out, so it
+ * is read off rather than computed again. Keys made by `generateKeyPairSync` must never be exported as JWK: on Node 20
+ * the job that made one holds the same lock, and may be collected meanwhile; no such keys are made here.
  *
  * @module
  */
@@ -39,7 +40,8 @@ function importPublic(publicKey: Uint8Array): KeyObject {
   return createPublicKey({ key, format: 'jwk' });
 }
 
-const basePoint = importPublic(Uint8Array.of(9, ...new Uint8Array(31)));
+const publicOf = (key: KeyObject): Uint8Array =>
+  Uint8Array.from(Buffer.from(key.export({ format: 'jwk' }).x!, 'base64url'));
 
 const importFromPkcs8 = (secret: Uint8Array): KeyObject =>
   createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, secret]), format: 'der', type: 'pkcs8' });
@@ -79,7 +81,7 @@ class NodeX25519KeyPair implements X25519KeyPair {
       throw new RangeError(`X25519 secret key: wanted ${X25519_SIZE} bytes, got ${secret.length}`);
     this.secret = clampX25519(Uint8Array.from(secret));
     this.key = importPrivate(this.secret);
-    this.publicKey = new Uint8Array(diffieHellman({ privateKey: this.key, publicKey: basePoint }));
+    this.publicKey = publicOf(this.key);
   }
 
   agree(peerPublic: Uint8Array): Uint8Array {
