@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../shared/testing/properties.js';
 import { ipBytes, ipText, parseHost, reverseName, subnetOf } from './address.js';
 import { isInternal } from './internal-address.js';
 

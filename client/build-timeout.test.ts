@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../shared/bytes/errors.js';
+import { fc } from '../shared/testing/properties.js';
 import {
   alphaOf,
   BuildTimes,

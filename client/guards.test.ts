@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../shared/bytes/errors.js';
+import { fc } from '../shared/testing/properties.js';
 import { guardParams, retryDelay } from './guard-params.js';
 import { GuardManager, guardStateKind, type SavedGuards } from './guards.js';
 import type { Network, Relay } from './network.js';

@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { bytesOf, concat, fromHex, toHex } from '../shared/bytes/text.js';
+import { fc } from '../shared/testing/properties.js';
 import type { ProxyRequest } from './proxy-request.js';
 import { MAX_HANDSHAKE, MAX_HTTP_HEAD, ProxyParser, type ProxyStep } from './socks.js';
 import { connectedReply, failureReply, resolvedReply } from './socks-replies.js';

@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { bytesOf } from '../shared/bytes/text.js';
+import { fc } from '../shared/testing/properties.js';
 import { vectorText } from '../shared/testing/vectors.js';
 import { parseBandwidthFile } from './bandwidth-file.js';
 

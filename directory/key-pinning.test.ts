@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../shared/testing/properties.js';
 import { vectorText } from '../shared/testing/vectors.js';
 import { KeyPins } from './key-pinning.js';
 

@@ -1,8 +1,8 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { memoryLog } from '../shared/log/memory.js';
 import { memoryStore } from '../shared/store/memory.js';
 import { encodeState } from '../shared/store/state.js';
+import { fc } from '../shared/testing/properties.js';
 import { RouterHistory } from './router-history.js';
 import { loadHistory, loadSharedRandom, saveHistory, saveSharedRandom } from './state.js';
 import { NOW } from './testing.js';

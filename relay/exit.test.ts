@@ -1,5 +1,4 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { EndReason, RelayCommand } from '../shared/cell/commands.js';
 import { BEGIN, BeginFlag, CONNECTED, END } from '../shared/cell/relay-cells.js';
 import { memoryLog } from '../shared/log/memory.js';
@@ -7,6 +6,7 @@ import { parsePolicyLines } from '../shared/netdoc/policy.js';
 import type { Consensus } from '../shared/netdoc/types.js';
 import { SimWorld } from '../shared/runtime/sim/world.js';
 import type { Conn } from '../shared/runtime/types.js';
+import { fc } from '../shared/testing/properties.js';
 import { Exit, type ExitRules } from './exit.js';
 import { ExitStats } from './exit-stats.js';
 import { Network } from './network.js';

@@ -1,9 +1,9 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DestroyReason, HandshakeType } from '../shared/cell/commands.js';
 import { type RelayName, specifiersOf } from '../shared/cell/link-specifiers.js';
 import { EXTEND2 } from '../shared/cell/relay-cells.js';
 import { linkError } from '../shared/link/errors.js';
+import { fc } from '../shared/testing/properties.js';
 import { isPrivate } from './addresses.js';
 import { dialFailureReason, type ExtendRules, parseExtend } from './extend.js';
 

@@ -1,8 +1,8 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { RESOLVE, RESOLVED } from '../shared/cell/relay-cells.js';
 import { ResolveError } from '../shared/runtime/resolve-error.js';
 import type { Resolver } from '../shared/runtime/types.js';
+import { fc } from '../shared/testing/properties.js';
 import { testRandom } from '../shared/testing/random.js';
 import { addressOfReverseName, isPrivate } from './addresses.js';
 import { answerResolve, blurTtl, type NameRules } from './resolve.js';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 import test from 'ava';
 import { decode, encode } from 'dns-packet';
-import fc from 'fast-check';
+import { fc } from '../shared/testing/properties.js';
 import { answerQuery } from './demo-dns.js';
 import { DEMO_GREETING, demoDigest, startDemoSite } from './demo-site.js';
 import { FetchError, fetchBySocks } from './socks-fetch.js';

@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { votingSchedule } from '../directory/schedule.js';
+import { fc } from '../shared/testing/properties.js';
 import { loadOptions } from '../shared/torrc/parse.js';
 import type { Role } from '../shared/torrc/table-types.js';
 import { planNetwork } from './plan.js';

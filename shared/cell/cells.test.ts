@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../bytes/errors.js';
 import { bytesOf, fromHex, toHex } from '../bytes/text.js';
+import { fc } from '../testing/properties.js';
 import { vectors } from '../testing/vectors.js';
 import { bytesToHost, canonicalHost, hostToBytes } from './addresses.js';
 import * as channelCells from './channel-cells.js';

@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { ProtocolError } from '../bytes/errors.js';
 import { fromHex, toHex } from '../bytes/text.js';
+import { fc } from '../testing/properties.js';
 import { vectors } from '../testing/vectors.js';
 import { MAX_BATCH } from './batch.js';
 import { AUTH_CHALLENGE, CERTS, NETINFO, VERSIONS } from './channel-cells.js';

@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../bytes/errors.js';
 import { concat, fromHex, toHex } from '../bytes/text.js';
+import { fc } from '../testing/properties.js';
 import { vectors } from '../testing/vectors.js';
 import type { Codec } from './codec.js';
 import {

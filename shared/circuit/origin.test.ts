@@ -1,5 +1,4 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { MAX_BATCH } from '../cell/batch.js';
 import { Command, DestroyReason, EndReason, HandshakeType, RelayCommand } from '../cell/commands.js';
 import { EXTENDED2 } from '../cell/relay-cells.js';
@@ -8,6 +7,7 @@ import { windowFlow } from '../onion/flow.js';
 import { batchOf, Sink } from '../onion/testing.js';
 import { tor1Hs } from '../onion/tor1-hs.js';
 import { seededRandom } from '../runtime/sim/random.js';
+import { fc } from '../testing/properties.js';
 import { buildCircuit } from './build.js';
 import { CircuitBuildError } from './build-error.js';
 import type { HopTarget } from './hop.js';

@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../bytes/errors.js';
 import { fromHex, toHex } from '../bytes/text.js';
+import { fc } from '../testing/properties.js';
 import { testRandom } from '../testing/random.js';
 import { vectors } from '../testing/vectors.js';
 import { CertKeyType, CertType, checkEd25519Cert, makeEd25519Cert, parseEd25519Cert } from './certs.js';

@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../bytes/errors.js';
 import { fromHex, toHex } from '../bytes/text.js';
+import { fc } from '../testing/properties.js';
 import {
   decodeClientParams,
   decodeServerParams,

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import test from 'ava';
-import fc from 'fast-check';
 import { bytesOf, fromHex, toHex } from '../bytes/text.js';
+import { fc } from '../testing/properties.js';
 import { vectors } from '../testing/vectors.js';
 import { hmacSha256, sha1, sha3_256, sha256, sha512, shake256 } from './digest.js';
 import { constantTimeEqual, isAllZero } from './equal.js';

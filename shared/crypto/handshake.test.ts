@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { ProtocolError } from '../bytes/errors.js';
 import { bytesOf, fromHex, toHex } from '../bytes/text.js';
+import { fc } from '../testing/properties.js';
 import { testRandom } from '../testing/random.js';
 import { vectors } from '../testing/vectors.js';
 import {

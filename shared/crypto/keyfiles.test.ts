@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { bytesOf, fromHex, toHex } from '../bytes/text.js';
+import { fc } from '../testing/properties.js';
 import { testRandom } from '../testing/random.js';
 import { vectors } from '../testing/vectors.js';
 import { CertType, checkEd25519Cert } from './certs.js';

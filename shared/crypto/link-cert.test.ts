@@ -1,10 +1,10 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import test from 'ava';
-import fc from 'fast-check';
 import { CepaError, DecodeError } from '../bytes/errors.js';
 import { Reader } from '../bytes/reader.js';
 import { fromHex, toHex } from '../bytes/text.js';
 import type { Clock, Random } from '../runtime/types.js';
+import { fc } from '../testing/properties.js';
 import { testRandom } from '../testing/random.js';
 import { testTlsIdentity } from '../testing/tls-identity.js';
 import { vectors } from '../testing/vectors.js';

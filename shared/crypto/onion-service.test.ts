@@ -1,8 +1,8 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError, ProtocolError } from '../bytes/errors.js';
 import { bytesOf, fromHex, toBase32, toHex } from '../bytes/text.js';
 import { memoryStore } from '../store/memory.js';
+import { fc } from '../testing/properties.js';
 import { testRandom } from '../testing/random.js';
 import { vectors } from '../testing/vectors.js';
 import {

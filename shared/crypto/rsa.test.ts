@@ -1,8 +1,8 @@
 import { createVerify, generateKeyPairSync } from 'node:crypto';
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../bytes/errors.js';
 import { fromBase64, fromHex, toHex } from '../bytes/text.js';
+import { fc } from '../testing/properties.js';
 import { sha1, sha256 } from './digest.js';
 import { generateRsa, pemOfPublic, rsaFromPem, rsaPublic } from './rsa.js';
 

@@ -1,7 +1,7 @@
 import { deflateSync, gzipSync } from 'node:zlib';
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../bytes/errors.js';
+import { fc } from '../testing/properties.js';
 import {
   decodeBody,
   encodeRequest,

@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { seededRandom } from '../runtime/sim/random.js';
+import { fc } from '../testing/properties.js';
 import { cacheFetchTime, clientFetchTime, nextDelay } from './schedule.js';
 
 const HOUR = 3_600_000;

@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { fromBase64, fromHex, toHex } from '../bytes/text.js';
+import { fc } from '../testing/properties.js';
 import { vectors } from '../testing/vectors.js';
 import { disasterSrv, hsdirIndex, hsIndex } from './indexes.js';
 import {

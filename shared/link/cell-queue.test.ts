@@ -1,8 +1,8 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { CellBatch } from '../cell/batch.js';
 import { BODY_SIZE, CELL_SIZE, Command } from '../cell/commands.js';
 import { encodeFixed } from '../cell/frame.js';
+import { fc } from '../testing/properties.js';
 import { CellQueue } from './cell-queue.js';
 import { type Turn, TurnHeap } from './ewma.js';
 

@@ -1,11 +1,11 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError, ProtocolError } from '../bytes/errors.js';
 import { CellBatch } from '../cell/batch.js';
 import { BODY_SIZE, CELL_SIZE, Command, DestroyReason } from '../cell/commands.js';
 import { encodeFixed } from '../cell/frame.js';
 import { memoryLog } from '../log/log.js';
 import type { Clock, TlsConn } from '../runtime/types.js';
+import { fc } from '../testing/properties.js';
 import { testRandom } from '../testing/random.js';
 import { LinkChannel } from './channel.js';
 import { HIGH_MARK, LOW_MARK } from './leg.js';

@@ -1,5 +1,4 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { CepaError, DecodeError, ProtocolError } from '../bytes/errors.js';
 import { concat, fromHex, toHex } from '../bytes/text.js';
 import { CERTS, NETINFO, VERSIONS } from '../cell/channel-cells.js';
@@ -8,6 +7,7 @@ import { CellDecoder, encodeFixed, encodeNarrow, encodeVariable } from '../cell/
 import { sha256 } from '../crypto/digest.js';
 import type { LinkCredentials } from '../crypto/link-credentials.js';
 import { testLinkCredentials } from '../testing/link-credentials.js';
+import { fc } from '../testing/properties.js';
 import { testRandom } from '../testing/random.js';
 import { vectors } from '../testing/vectors.js';
 import { type AuthFacts, checkAuthenticate, makeAuthenticate } from './authenticate.js';

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../testing/properties.js';
 import { formatAddressPort, formatIp, parseAddressPort, parseIp, parseIpv4, parseIpv6 } from './address.js';
 
 for (const text of [

@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { fromHex, toBase64Bare, toHex } from '../bytes/text.js';
 import { sha1, sha256 } from '../crypto/digest.js';
+import { fc } from '../testing/properties.js';
 import { vectorText } from '../testing/vectors.js';
 import { parseAuthorityCertificates } from './authority-cert.js';
 import { appendSignatures, encodeConsensusBody, parseConsensus, signConsensus } from './consensus.js';

@@ -1,10 +1,10 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { bytesOf, fromHex, toHex } from '../bytes/text.js';
 import { LINK_SPECIFIERS, relayNamed, specifiersOf } from '../cell/link-specifiers.js';
 import { ed25519FromSeed } from '../crypto/ed25519.js';
 import { x25519FromSecret } from '../crypto/x25519.js';
 import type { Random } from '../runtime/types.js';
+import { fc } from '../testing/properties.js';
 import { vectors } from '../testing/vectors.js';
 import {
   ClientAuthError,

@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../bytes/errors.js';
+import { fc } from '../testing/properties.js';
 import { vectors } from '../testing/vectors.js';
 import { DEFAULT_EXIT_POLICY, effectiveExitPolicy } from './exit-policy.js';
 import { parsePolicyLines } from './policy.js';

@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../bytes/errors.js';
+import { fc } from '../testing/properties.js';
 import { formatProtocols, parseProtocols } from './protover.js';
 
 test('each number is a capability of its own', (t) => {

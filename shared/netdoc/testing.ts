@@ -5,12 +5,12 @@
  */
 import { generateKeyPairSync } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../bytes/errors.js';
 import { CertType, makeEd25519Cert } from '../crypto/certs.js';
 import { ed25519FromSeed } from '../crypto/ed25519.js';
 import { type RsaKey, rsaFromKeyObject } from '../crypto/rsa.js';
 import { x25519FromSecret } from '../crypto/x25519.js';
+import { fc } from '../testing/properties.js';
 import type { DescriptorKeys } from './server-descriptor.js';
 
 const DAY = 86_400_000;

@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../bytes/errors.js';
+import { fc } from '../testing/properties.js';
 import { any, maybe, one, schema } from './schema.js';
 import { documentText, formatObject, type Item, Tokenizer } from './tokenizer.js';
 import { flag, line, object, time, unsigned, words } from './values.js';

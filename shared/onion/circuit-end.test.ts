@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import test from 'ava';
-import fc from 'fast-check';
 import { MAX_BATCH } from '../cell/batch.js';
 import { BODY_SIZE, EndReason, RELAY_DATA_SIZE, RelayCommand } from '../cell/commands.js';
 import { seededRandom } from '../runtime/sim/random.js';
+import { fc } from '../testing/properties.js';
 import { windowFlow } from './flow.js';
 import { batchOf, Loop, Sink } from './testing.js';
 import type { IncomingStream, Stream } from './types.js';

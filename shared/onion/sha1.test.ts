@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../testing/properties.js';
 import { viewOf } from './keystream.js';
 import { digestBytes, RunningSha1 } from './sha1.js';
 

@@ -1,7 +1,7 @@
 import { createCipheriv } from 'node:crypto';
 import test from 'ava';
-import fc from 'fast-check';
 import { BODY_SIZE } from '../cell/commands.js';
+import { fc } from '../testing/properties.js';
 import { vectors } from '../testing/vectors.js';
 import { Keystream, viewOf } from './keystream.js';
 import { batchOf, bodiesOf, keysOf } from './testing.js';

@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../bytes/errors.js';
 import { memoryLog } from '../log/memory.js';
+import { fc } from '../testing/properties.js';
 import { memoryStore } from './memory.js';
 import { decodeState, encodeState, loadState, type StateKind, saveState } from './state.js';
 

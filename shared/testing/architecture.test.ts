@@ -171,6 +171,17 @@ test('sockets and disk are touched at the edges only', (t) => {
   t.deepEqual(wrong, []);
 });
 
+test('properties are tried on inputs that a seed chose', (t) => {
+  const wrong = SOURCES.filter(
+    ({ path, imports }) =>
+      path !== 'shared/testing/properties.ts' && imports.some(({ of }) => of === 'fast-check'),
+  );
+  t.deepEqual(
+    wrong.map(({ path }) => path),
+    [],
+  );
+});
+
 test('libraries log, they do not print', (t) => {
   const wrong = PRODUCTION.filter(({ path, text }) => !OUTSIDE.test(path) && /\bconsole\.\w/.test(text));
   t.deepEqual(

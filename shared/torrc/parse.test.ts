@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../testing/properties.js';
 import { TorrcError } from './errors.js';
 import type { TorrcFile } from './lines.js';
 import { loadOptions, type Sources } from './parse.js';

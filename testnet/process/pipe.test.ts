@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { DecodeError } from '../../shared/bytes/errors.js';
 import type { NodeEvent } from '../../shared/runtime/env.js';
+import { fc } from '../../shared/testing/properties.js';
 import { EventDecoder, encodeEvent } from './pipe.js';
 
 const EVENTS: NodeEvent[] = [

@@ -3,10 +3,10 @@
  * the input left as it was.
  */
 import test from 'ava';
-import fc from 'fast-check';
 import { CepaError } from '../../bytes/errors.js';
 import { bytesOf } from '../../bytes/text.js';
 import type { Clock } from '../../runtime/types.js';
+import { fc } from '../../testing/properties.js';
 import { testRandom } from '../../testing/random.js';
 import { checkEd25519Point } from '../blinding.js';
 import { CertType, checkEd25519Cert, makeEd25519Cert, parseEd25519Cert } from '../certs.js';
