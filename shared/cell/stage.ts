@@ -24,13 +24,13 @@ export const stagedBodies = viewsOf(stage, BODY_SIZE, CELL_SIZE);
 /** Their data as RELAY cells that are full: 498 bytes. */
 export const stagedData = viewsOf(stage, RELAY_DATA_SIZE, CELL_SIZE, RELAY_HEADER_SIZE);
 
-/** Copies the cells of a batch from number `from` on to the stage; cell `from` is the first there. */
-export function stageCells({ buf, n, at }: CellBatch, from = 0): void {
+/** Copies the cells of a batch from number `from` on to the stage, or elsewhere; cell `from` is the first there. */
+export function stageCells({ buf, n, at }: CellBatch, from = 0, to: Uint8Array = stage): void {
   for (let i = from; i < n; ) {
     const start = at[i]!;
     let run = 1;
     while (i + run < n && at[i + run] === start + run * CELL_SIZE) run++;
-    stage.set(buf.subarray(start, start + (run - 1) * CELL_SIZE + BODY_SIZE), (i - from) * CELL_SIZE);
+    to.set(buf.subarray(start, start + (run - 1) * CELL_SIZE + BODY_SIZE), (i - from) * CELL_SIZE);
     i += run;
   }
 }
