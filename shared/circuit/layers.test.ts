@@ -1,9 +1,9 @@
 import test from 'ava';
 import { BODY_SIZE } from '../cell/commands.js';
+import type { ClientLayer } from '../onion/direction.js';
 import { batchOf, bodiesOf, keysOf } from '../onion/testing.js';
 import { tor1Client, tor1Relay } from '../onion/tor1.js';
 import { tor1Hs } from '../onion/tor1-hs.js';
-import type { ClientLayer } from '../onion/types.js';
 import { fc } from '../testing/properties.js';
 import { Layers } from './layers.js';
 

@@ -1,15 +1,13 @@
 /**
  * The layers of a circuit as its client has them, one a hop, and whose each cell is that comes back.
  *
- * The tor1 layers, all of them but an onion service's, are put on and taken off together: cells are gathered and
- * scattered once for all hops instead of once a hop.
+ * Layers are put on and taken off together: cells are gathered and scattered once for all hops instead of once a hop.
  *
  * @module
  */
 import { CellBatch, MAX_BATCH } from '../cell/batch.js';
+import { type ClientLayer, RECOGNIZED } from '../onion/direction.js';
 import { applyAll, applyUntilZero, type Keystream, viewOf } from '../onion/keystream.js';
-import { RECOGNIZED, Tor1ClientLayer } from '../onion/tor1.js';
-import type { ClientLayer } from '../onion/types.js';
 
 // For one call of `open` each; calls never nest.
 const rest = new CellBatch(Buffer.alloc(0));
@@ -32,30 +30,20 @@ export type TakeCells = (
 
 export class Layers {
   private readonly layers: ClientLayer[] = [];
-  /** The hops before the first that is not tor1, and their key streams. */
-  private readonly tor1: Tor1ClientLayer[] = [];
   private readonly forward: Keystream[] = [];
   private readonly backward: Keystream[] = [];
 
   push(layer: ClientLayer): void {
-    if (layer instanceof Tor1ClientLayer && this.tor1.length === this.layers.length) {
-      this.tor1.push(layer);
-      this.forward.push(layer.forward.stream);
-      this.backward.push(layer.backward.stream);
-    }
     this.layers.push(layer);
+    this.forward.push(layer.forward.stream);
+    this.backward.push(layer.backward.stream);
   }
 
   /** Sets the digest for hop `n` (from 0) and puts on its layer and those before it. */
   seal(batch: CellBatch, n: number): void {
     const view = viewOf(batch.buf);
-    const target = this.tor1[n];
-    if (target) target.forward.sign(batch, view);
-    else {
-      this.layers[n]!.sealForward(batch);
-      for (let i = n - 1; i >= this.tor1.length; i--) this.layers[i]!.wrapForward(batch);
-    }
-    applyAll(this.forward, Math.min(n + 1, this.tor1.length), batch, view);
+    this.layers[n]!.forward.sign(batch, view);
+    applyAll(this.forward, n + 1, batch, view);
   }
 
   /**
@@ -76,13 +64,9 @@ export class Layers {
 
   /** Takes off layer `n`, and those after it while no cell can be of the hop before; returns which is next. */
   private openNext(n: number): number {
-    if (n >= this.tor1.length) {
-      if (this.layers[n]!.openBackward(rest, marks) > 0) this.claim(n);
-      return n + 1;
-    }
     const view = viewOf(rest.buf);
     const next = applyUntilZero(this.backward, n, rest, view, RECOGNIZED);
-    if (this.tor1[next - 1]!.backward.recognize(rest, view, marks) > 0) this.claim(next - 1);
+    if (this.layers[next - 1]!.backward.recognize(rest, view, marks) > 0) this.claim(next - 1);
     return next;
   }
 

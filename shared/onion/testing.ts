@@ -9,9 +9,10 @@ import type { Channel, Leg, LegHandler } from '../link/types.js';
 import { seededRandom } from '../runtime/sim/random.js';
 import type { Clock, Timer } from '../runtime/types.js';
 import { CircuitEnd } from './circuit-end.js';
+import type { ClientLayer } from './direction.js';
 import type { FlowControl } from './flow.js';
 import { tor1Client, tor1Relay } from './tor1.js';
-import type { ClientLayer, HopKeys, IncomingStream, StreamHandlers } from './types.js';
+import type { HopKeys, IncomingStream, StreamHandlers } from './types.js';
 
 /** A batch of cells with these bodies, laid out as on the wire, `shift` bytes into its buffer. */
 export function batchOf(bodies: readonly Uint8Array[], shift = 0): CellBatch {

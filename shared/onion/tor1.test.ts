@@ -136,8 +136,8 @@ for (const [name, pair] of [
       return [
         tor1Hs(Buffer.alloc(128, 4), 'client'),
         {
-          openForward: service.openBackward,
-          openTag: service.openTag,
+          openForward: service.openBackward.bind(service),
+          openTag: service.openTag.bind(service),
         },
       ] as const;
     },

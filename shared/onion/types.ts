@@ -28,18 +28,6 @@ export interface RelayLayer {
   sealTag(i: number): Uint8Array;
 }
 
-/** A client's view of one hop: the mirror image of RelayLayer. */
-export interface ClientLayer {
-  /** Takes this hop's layer off cells from the relay; marks in `mine[i]` those that this hop made. Returns how many. */
-  openBackward(batch: CellBatch, mine: Uint8Array): number;
-  /** Puts this hop's layer on cells for hops further out. */
-  wrapForward(batch: CellBatch): void;
-  /** Sets digest and layer on cells for this hop. */
-  sealForward(batch: CellBatch): void;
-  openTag(i: number): Uint8Array;
-  sealTag(i: number): Uint8Array;
-}
-
 /** Results of a hop's handshake. `kh` keys the ESTABLISH_INTRO MAC. */
 export interface HopKeys {
   /** Df, Db: 20 bytes each; Kf, Kb: 16 bytes each. */
