@@ -9,6 +9,7 @@ import { launchTestnet, type TestnetOptions } from './launch.js';
 import { LockedError } from './process/lock.js';
 import { fetchBySocks } from './socks-fetch.js';
 import { FAKE_CLI, FAKE_NODE, fakeIdentity } from './testing/fakes.js';
+import { runs, until } from './testing/live.js';
 
 const size = { authorities: 1, relays: 3, exits: 1 };
 
@@ -24,14 +25,6 @@ function scratch(t: ExecutionContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'cepa-launch-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
-}
-
-const runs = (pid: number) =>
-  existsSync(`/proc/${pid}/stat`) && !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-
-/** Waits for a state of the outside world. */
-async function until(state: () => boolean): Promise<void> {
-  while (!state()) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 test('a network comes up, serves, and is gone without a trace', async (t) => {

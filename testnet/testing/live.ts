@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeEvent } from '../../shared/runtime/env.js';
 import type { NetAddress } from '../../shared/runtime/types.js';
@@ -20,8 +20,14 @@ export async function until(state: () => boolean): Promise<void> {
 }
 
 /** Whether a process is there and no zombie. */
-export const runs = (pid: number): boolean =>
-  existsSync(`/proc/${pid}/stat`) && !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+export function runs(pid: number): boolean {
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    // It may go while it is looked at.
+    return false;
+  }
+}
 
 /** A launched network. */
 export class Live {
