@@ -10,7 +10,7 @@ import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { DecodeError, ProtocolError } from '../bytes/errors.js';
 import { toBase32 } from '../bytes/text.js';
 import type { Clock, Random, TlsIdentity } from '../runtime/types.js';
-import { generateRsa, RELAY_RSA_BITS, type RsaKey, type RsaPublicKey, rsaPublic } from './rsa.js';
+import { generateRsa, pkcs1Of, RELAY_RSA_BITS, type RsaKey, type RsaPublicKey, rsaPublic } from './rsa.js';
 
 const DAY = 86_400_000;
 /** How long the RSA identity certificate lasts, as C tor's. */
@@ -118,7 +118,7 @@ function readX509(der: Uint8Array, field: string): X509Certificate {
 function rsaKeyOf(cert: X509Certificate, field: string): Uint8Array {
   try {
     const key = cert.publicKey;
-    if (key.asymmetricKeyType === 'rsa') return new Uint8Array(key.export({ format: 'der', type: 'pkcs1' }));
+    if (key.asymmetricKeyType === 'rsa') return pkcs1Of(key);
   } catch (cause) {
     throw new DecodeError(field, 'the key is not readable', { cause });
   }

@@ -4,7 +4,7 @@ import { DecodeError } from '../bytes/errors.js';
 import { fromBase64, fromHex, toHex } from '../bytes/text.js';
 import { fc } from '../testing/properties.js';
 import { sha1, sha256 } from './digest.js';
-import { generateRsa, pemOfPublic, rsaFromPem, rsaPublic } from './rsa.js';
+import { generateRsa, pemOfPublic, pkcs1Of, rsaFromPem, rsaPublic } from './rsa.js';
 
 test('generates, signs raw digests, survives PEM', async (t) => {
   const key = await generateRsa(1024);
@@ -40,6 +40,15 @@ test('no DigestInfo: such a signature is not what RSA-SHA256 is', async (t) => {
   const data = Buffer.from('text');
   const verifier = createVerify('RSA-SHA256').update(data);
   t.false(verifier.verify(key.keyObject, key.signRaw(sha256(data))));
+});
+
+test('PKCS1 of a public key, whatever its length and whatever it was read from', (t) => {
+  for (const modulusLength of [512, 1024, 2048, 3072]) {
+    const { publicKey } = generateKeyPairSync('rsa', { modulusLength });
+    const der = publicKey.export({ format: 'der', type: 'pkcs1' });
+    t.deepEqual(Buffer.from(pkcs1Of(publicKey)), der);
+    t.deepEqual(Buffer.from(rsaPublic(der).der), der);
+  }
 });
 
 test('public PEM as in documents', async (t) => {

@@ -83,9 +83,29 @@ export function rsaFromPem(pem: string, field = 'RSA private key'): RsaKey {
   return rsaFromKeyObject(key);
 }
 
+/** Bytes of the AlgorithmIdentifier of RSA: OID 1.2.840.113549.1.1.1, NULL. */
+const RSA_ALGORITHM = 15;
+
+/** Bytes before the value of the DER item at a place. */
+const headAt = (der: Uint8Array, at: number): number => {
+  const length = der[at + 1]!;
+  return length < 0x80 ? 2 : 2 + (length & 0x7f);
+};
+
+/**
+ * PKCS1 DER of a public RSA key: what SubjectPublicKeyInfo wraps. Node 24 cannot export it by itself of a key that it
+ * read from PKCS1 ("Failed to encode public key").
+ */
+export function pkcs1Of(key: KeyObject): Uint8Array {
+  const spki = key.export({ format: 'der', type: 'spki' });
+  const bits = headAt(spki, 0) + RSA_ALGORITHM;
+  // A BIT STRING begins with how many bits of its last byte are unused: none.
+  return Uint8Array.from(spki.subarray(bits + headAt(spki, bits) + 1));
+}
+
 /** A private key from what node:crypto made or read. */
 export function rsaFromKeyObject(keyObject: KeyObject): RsaKey {
-  const publicDer = new Uint8Array(createPublicKey(keyObject).export({ format: 'der', type: 'pkcs1' }));
+  const publicDer = pkcs1Of(createPublicKey(keyObject));
   const bits = keyObject.asymmetricKeyDetails!.modulusLength!;
   return {
     keyObject,
@@ -111,7 +131,7 @@ export function rsaPublic(der: Uint8Array, field = 'RSA public key'): RsaPublicK
     throw new DecodeError(field, 'not a PKCS1 RSA public key', { cause });
   }
   const bits = key.asymmetricKeyDetails!.modulusLength!;
-  const own = new Uint8Array(key.export({ format: 'der', type: 'pkcs1' }));
+  const own = pkcs1Of(key);
   // The fingerprint is over the DER: two encodings of one key would have two names.
   if (!constantTimeEqual(own, der)) throw new DecodeError(field, 'not in DER');
   return {
