@@ -8,6 +8,7 @@ import net from 'node:net';
 import { totalmem } from 'node:os';
 import tls from 'node:tls';
 import { LentReads } from './lent-reads.js';
+import { TurnEnd } from './turn-end.js';
 import type {
   Clock,
   Conn,
@@ -21,6 +22,8 @@ import type {
   Transport,
 } from './types.js';
 
+const turnEnd = new TurnEnd((run) => setImmediate(run));
+
 /** The process's clock. Timers do not keep the process alive; what listens does. */
 export const realClock: Clock = {
   now: () => Date.now(),
@@ -30,9 +33,7 @@ export const realClock: Clock = {
     timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
-  defer(run) {
-    setImmediate(run);
-  },
+  defer: (run) => turnEnd.defer(run),
   hold: (work) => work,
 };
 
@@ -163,7 +164,7 @@ class SocketConn implements Conn {
     if (!this.corked) {
       this.corked = true;
       this.socket.cork();
-      setImmediate(this.uncork);
+      turnEnd.defer(this.uncork);
     }
     return this.writeNow(bytes);
   }

@@ -18,7 +18,10 @@ export interface Clock {
   monotonic(): number;
   /** Calls `wake` once after `delay` milliseconds. Never keeps a process alive by itself. */
   setTimer(delay: number, wake: () => void): Timer;
-  /** Calls `run` once at the end of this turn of the event loop, after the input that is at hand was handled. */
+  /**
+   * Calls `run` once at the end of this turn of the event loop, after the input that is at hand was handled. What `run`
+   * defers comes at the end of the same turn, but for itself: that comes in the next.
+   */
   defer(run: () => void): void;
   /** Marks real work (a library's asynchronous answer, a thread pool) during which virtual time stands still. */
   hold<T>(work: Promise<T>): Promise<T>;
