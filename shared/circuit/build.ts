@@ -5,10 +5,16 @@
  */
 import type { ChannelManager } from '../link/types.js';
 import type { HopTarget } from './hop.js';
-import { type CircuitEnv, createOriginCircuit, type OriginCircuit, type OriginOptions } from './origin.js';
+import {
+  type CircuitEnv,
+  createOriginCircuit,
+  type NextHop,
+  type OriginCircuit,
+  type OriginOptions,
+} from './origin.js';
 
 /** Options of a build. */
-export interface BuildOptions extends Omit<OriginOptions, 'carries'> {
+export interface BuildOptions extends Omit<OriginOptions, 'carries' | 'next'> {
   /** Whether the last hop carries data, and is asked for congestion control: exits, not directories. */
   readonly carries?: boolean;
   /** Hop number `n` stands (1 is the first). */
@@ -26,10 +32,16 @@ export async function buildCircuit(
   options: BuildOptions = {},
 ): Promise<OriginCircuit> {
   const { onClosed, onHop, signal, carries = false } = options;
+  /** Only the last hop carries. */
+  const hopAt = (i: number): NextHop | undefined => {
+    const target = path[i];
+    return target && { target, carries: carries && i === path.length - 1 };
+  };
   let complete = false;
   const circuit = await createOriginCircuit(env, channels, path[0], {
     ...options,
     carries: carries && path.length === 1,
+    next: hopAt(1),
     onClosed: (reason) => {
       if (complete) onClosed?.(reason);
     },
@@ -39,9 +51,9 @@ export async function buildCircuit(
   try {
     if (signal?.aborted) abort();
     onHop?.(1);
-    for (const [i, hop] of path.slice(1).entries()) {
-      await circuit.extend(hop, { carries: carries && i === path.length - 2 });
-      onHop?.(i + 2);
+    for (let i = 1, hop = hopAt(i); hop; hop = hopAt(++i)) {
+      await circuit.extend(hop.target, { carries: hop.carries, next: hopAt(i + 1) });
+      onHop?.(i + 1);
     }
   } finally {
     signal?.removeEventListener('abort', abort);

@@ -49,6 +49,8 @@ export interface OriginOptions {
   readonly path?: VegasPath;
   /** Whether data will flow at the first hop, so that congestion control is asked of it. */
   readonly carries?: boolean;
+  /** The hop that will be asked for next: prepared while the first is made. */
+  readonly next?: NextHop | undefined;
   /** Gives up the first hop when it aborts. Later: `close`. */
   readonly signal?: AbortSignal;
   /** The circuit died, not by `close`, with a DestroyReason. Its streams have been told. */
@@ -78,6 +80,18 @@ interface StandingHop extends CircuitHop {
   readonly end: CircuitEnd;
 }
 
+/** A hop to make. */
+export interface NextHop {
+  readonly target: HopTarget;
+  /** Data will flow there, so that congestion control is asked for where relay and consensus have it. */
+  readonly carries: boolean;
+}
+
+/** A handshake with a hop, not sent yet. */
+interface Prepared extends NextHop {
+  readonly handshake: HopHandshake;
+}
+
 /** The hop being made; the circuit's promise of it. */
 interface Pending {
   readonly target: HopTarget;
@@ -94,6 +108,7 @@ export class OriginCircuit implements LegHandler {
   private readonly layers = new Layers();
   private leg: Leg | undefined;
   private pending: Pending | undefined;
+  private prepared: Prepared | undefined;
   private earlyLeft: number;
   private extending = false;
   private death: CircuitBuildError | undefined;
@@ -140,7 +155,8 @@ export class OriginCircuit implements LegHandler {
 
   /** Makes the first hop over a channel; see `createOriginCircuit`. */
   create(target: HopTarget, openLeg: (handler: LegHandler) => Leg): Promise<void> {
-    return this.promise(target, this.options.carries ?? false, (handshake) => {
+    const { carries = false, next } = this.options;
+    return this.promise({ target, carries }, next, (handshake) => {
       this.leg = openLeg(this);
       const { type, data } = handshake.start;
       if (type === HandshakeType.FAST) this.leg.control(Command.CREATE_FAST, data);
@@ -150,10 +166,12 @@ export class OriginCircuit implements LegHandler {
 
   /**
    * Makes one more hop. `carries`: data will flow there, so that congestion control is asked for where relay and
-   * consensus have it; C tor's clients ask only exits. Rejects with CircuitBuildError; the circuit is closed then.
+   * consensus have it; C tor's clients ask only exits. `next` is the hop that will be asked for after it: prepared while
+   * this one is made. Rejects with CircuitBuildError; the circuit is closed then.
    */
-  extend(target: HopTarget, options: { carries?: boolean } = {}): Promise<void> {
-    return this.promise(target, options.carries ?? false, (handshake) => {
+  extend(target: HopTarget, options: { carries?: boolean; next?: NextHop | undefined } = {}): Promise<void> {
+    const { carries = false, next } = options;
+    return this.promise({ target, carries }, next, (handshake) => {
       const last = this.standing.at(-1);
       if (!last) throw new CircuitBuildError('unable', 1, 'there is no hop to extend from');
       this.extending = true;
@@ -163,23 +181,45 @@ export class OriginCircuit implements LegHandler {
   }
 
   private promise(
-    target: HopTarget,
-    carries: boolean,
+    hop: NextHop,
+    next: NextHop | undefined,
     ask: (handshake: HopHandshake) => void,
   ): Promise<void> {
+    const { target } = hop;
     if (this.death) return Promise.reject(this.death);
     const number = this.standing.length + 1;
     const unable = this.whyUnable(target);
     if (unable) return Promise.reject(new CircuitBuildError('unable', number, unable));
     return new Promise((resolve, reject) => {
       try {
-        const handshake = startHandshake(target, carries, this.context);
+        const handshake = this.handshakeFor(hop);
         this.pending = { target, handshake, resolve, reject };
         ask(handshake);
+        // Behind the write of what was asked, which is at the end of this turn too.
+        this.env.clock.defer(() => this.workAhead(handshake, next));
       } catch (cause) {
         this.fail('unable', DestroyReason.INTERNAL, (cause as Error).message, cause);
       }
     });
+  }
+
+  private handshakeFor({ target, carries }: NextHop): HopHandshake {
+    const { prepared } = this;
+    this.prepared = undefined;
+    if (prepared?.target === target && prepared.carries === carries) return prepared.handshake;
+    return startHandshake(target, carries, this.context);
+  }
+
+  /** Public-key work that needs no answer, while one is on its way. */
+  private workAhead(handshake: HopHandshake, next: NextHop | undefined): void {
+    if (this.dead || this.pending?.handshake !== handshake) return;
+    handshake.start.ahead?.();
+    if (!next?.target.ntorKey) return;
+    try {
+      this.prepared = { ...next, handshake: startHandshake(next.target, next.carries, this.context) };
+    } catch {
+      // An onion key that is none: whoever asks for the hop is told.
+    }
   }
 
   private whyUnable(target: HopTarget): string | undefined {
@@ -354,6 +394,7 @@ export class OriginCircuit implements LegHandler {
     for (const hop of this.standing) hop.end.destroyed(reason);
     this.pending?.reject(error);
     this.pending = undefined;
+    this.prepared = undefined;
   }
 }
 

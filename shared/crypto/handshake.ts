@@ -10,7 +10,7 @@ import { ProtocolError } from '../bytes/errors.js';
 import type { HopKeys } from '../onion/types.js';
 import type { Random } from '../runtime/types.js';
 import { FAST_KEY_SIZE, fastAnswer, fastFinish } from './fast.js';
-import { splitTor1Keys } from './kdf.js';
+import { splitTor1Keys, TOR1_KEY_BYTES } from './kdf.js';
 import { type NtorTarget, ntorAnswer, ntorFinish, ntorRequest, type OnionKeys } from './ntor.js';
 import { type NtorV3Target, ntorV3Open, ntorV3Start } from './ntor-v3.js';
 import { generateX25519, type X25519KeyPair } from './x25519.js';
@@ -37,6 +37,8 @@ export interface ClientHandshake {
   readonly type: number;
   /** HDATA to send. */
   readonly data: Uint8Array;
+  /** Does that part of `finish` which needs no answer; for the time until one comes. May be left out. */
+  ahead?(): void;
   /** Checks the server's HDATA. Throws ProtocolError. */
   finish(reply: Uint8Array): HandshakeResult;
 }
@@ -54,10 +56,18 @@ export const startNtor = (target: NtorTarget, random: Random): ClientHandshake =
 
 /** `startNtor` with the ephemeral key given, for vectors. */
 export function startNtorWithKeys(target: NtorTarget, x: X25519KeyPair): ClientHandshake {
+  let xb: Uint8Array | undefined;
   return {
     type: HandshakeType.NTOR,
     data: ntorRequest(target, x),
-    finish: (reply) => ({ keys: splitTor1Keys(ntorFinish(target, x, reply)) }),
+    ahead() {
+      try {
+        xb ??= x.agree(target.ntorKey);
+      } catch {
+        // An onion key of low order: `finish` finds that too, and says so.
+      }
+    },
+    finish: (reply) => ({ keys: splitTor1Keys(ntorFinish(target, x, reply, TOR1_KEY_BYTES, xb)) }),
   };
 }
 

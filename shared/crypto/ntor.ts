@@ -86,17 +86,21 @@ export function ntorAnswer(
   return { reply: concat(Y, auth), keys };
 }
 
-/** Checks the server's reply: `keyBytes` of key material. Throws ProtocolError. */
+/**
+ * Checks the server's reply: `keyBytes` of key material. Throws ProtocolError. `xb` is EXP(B,x), for whoever has worked
+ * it out already.
+ */
 export function ntorFinish(
   target: NtorTarget,
   x: X25519KeyPair,
   reply: Uint8Array,
   keyBytes = TOR1_KEY_BYTES,
+  xb?: Uint8Array,
 ): Uint8Array {
   if (reply.length < NTOR_REPLY_SIZE)
     throw new ProtocolError(`ntor: the reply has ${reply.length} bytes, not ${NTOR_REPLY_SIZE}`);
   const Y = reply.subarray(0, X25519_SIZE);
-  const shared = [x.agree(Y), x.agree(target.ntorKey)] as const;
+  const shared = [x.agree(Y), xb ?? x.agree(target.ntorKey)] as const;
   const transcript = { id: target.rsaId, shared, B: target.ntorKey, X: x.publicKey, Y };
   const { auth, keys } = authAndKeys(transcript, keyBytes);
   if (!constantTimeEqual(auth, reply.subarray(X25519_SIZE, NTOR_REPLY_SIZE)))
