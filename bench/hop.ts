@@ -18,6 +18,7 @@ import { DestroyReason, EndReason, RelayCommand } from '../shared/cell/commands.
 import { BEGIN, BeginFlag } from '../shared/cell/relay-cells.js';
 import { buildCircuit } from '../shared/circuit/build.js';
 import type { HopTarget } from '../shared/circuit/hop.js';
+import { keepX25519Ahead } from '../shared/crypto/key-pool.js';
 import { createChannelManager } from '../shared/link/manager.js';
 import { memoryLog } from '../shared/log/memory.js';
 import { parseProtocols } from '../shared/netdoc/protover.js';
@@ -149,6 +150,7 @@ const roles = {
 };
 const [role, told = ''] = process.argv.slice(2);
 tuneProcess();
+keepX25519Ahead(realClock, osRandom);
 setInterval(() => {}, 1 << 30);
 process.on('disconnect', () => process.exit(0));
 await roles[role as keyof typeof roles](told);

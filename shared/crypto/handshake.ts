@@ -11,9 +11,10 @@ import type { HopKeys } from '../onion/types.js';
 import type { Random } from '../runtime/types.js';
 import { FAST_KEY_SIZE, fastAnswer, fastFinish } from './fast.js';
 import { splitTor1Keys, TOR1_KEY_BYTES } from './kdf.js';
+import { ephemeralX25519 } from './key-pool.js';
 import { type NtorTarget, ntorAnswer, ntorFinish, ntorRequest, type OnionKeys } from './ntor.js';
 import { type NtorV3Target, ntorV3Open, ntorV3Start } from './ntor-v3.js';
-import { generateX25519, type X25519KeyPair } from './x25519.js';
+import type { X25519KeyPair } from './x25519.js';
 
 export type { NtorTarget, OnionKeys } from './ntor.js';
 export type { NtorV3Target } from './ntor-v3.js';
@@ -52,7 +53,7 @@ export interface HandshakeAnswer {
 
 /** Starts an ntor handshake. */
 export const startNtor = (target: NtorTarget, random: Random): ClientHandshake =>
-  startNtorWithKeys(target, generateX25519(random));
+  startNtorWithKeys(target, ephemeralX25519(random));
 
 /** `startNtor` with the ephemeral key given, for vectors. */
 export function startNtorWithKeys(target: NtorTarget, x: X25519KeyPair): ClientHandshake {
@@ -73,7 +74,7 @@ export function startNtorWithKeys(target: NtorTarget, x: X25519KeyPair): ClientH
 
 /** Starts an ntor-v3 handshake that carries `message` (see circuitExtensions.ts). */
 export const startNtorV3 = (target: NtorV3Target, message: Uint8Array, random: Random): ClientHandshake =>
-  startNtorV3WithKeys(target, message, generateX25519(random));
+  startNtorV3WithKeys(target, message, ephemeralX25519(random));
 
 /** `startNtorV3` with the ephemeral key given, for vectors. */
 export function startNtorV3WithKeys(
@@ -118,7 +119,7 @@ export interface NtorV3Identity {
 
 /** Answers an ntor handshake; some 150 us. */
 export const answerNtor = (data: Uint8Array, identity: NtorIdentity, random: Random): HandshakeAnswer =>
-  answerNtorWithKeys(data, identity, generateX25519(random));
+  answerNtorWithKeys(data, identity, ephemeralX25519(random));
 
 /** `answerNtor` with the ephemeral key given, for vectors. */
 export function answerNtorWithKeys(
@@ -136,7 +137,7 @@ export const answerNtorV3 = (
   identity: NtorV3Identity,
   respond: (clientMessage: Uint8Array) => Uint8Array,
   random: Random,
-): HandshakeAnswer => answerNtorV3WithKeys(data, identity, respond, generateX25519(random));
+): HandshakeAnswer => answerNtorV3WithKeys(data, identity, respond, ephemeralX25519(random));
 
 /** `answerNtorV3` with the ephemeral key given, for vectors. */
 export function answerNtorV3WithKeys(

@@ -118,6 +118,8 @@ function eventText(event: NodeEvent): string | undefined {
 
 /** Milliseconds for what comes after the wait of a stop. */
 const STOP_MARGIN = 30_000;
+/** Milliseconds from the start until work for later is done when there is nothing else to do: a start has enough. */
+const IDLE_WORK_DELAY = 15_000;
 /** Options that the process itself reads, and takes over whenever the configuration is read again. */
 const PROCESS_OPTIONS = ['Log', 'SafeLogging', 'MetricsPortPolicy'] as const;
 
@@ -157,7 +159,8 @@ class NodeProcess {
 
   async run(): Promise<void> {
     const { log } = this.held;
-    const { availableMemory, realClock, osRandom, realTransport, resolverOf } = await import('./world.js');
+    const world = await import('./world.js');
+    const { availableMemory, realClock, osRandom, realTransport, resolverOf, keepX25519Ahead } = world;
     const env: Env = {
       clock: realClock,
       random: osRandom,
@@ -171,6 +174,7 @@ class NodeProcess {
     };
     const metrics = await this.openMetrics();
     this.node = await startRole(this.source.role, this.options, { ...env, ...(metrics && { metrics }) });
+    keepX25519Ahead(realClock, osRandom, IDLE_WORK_DELAY);
     if (this.stopping > 0) await this.stop('asked to before the start was over');
     else if (this.reloadDue) this.reload();
     else this.systemd.tell({ READY: 1, STATUS: `${this.source.role} runs` });

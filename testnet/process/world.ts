@@ -8,6 +8,7 @@ import { resolvConfResolver, systemResolver } from '../../shared/runtime/resolve
 import type { Resolver } from '../../shared/runtime/types.js';
 import type { Options } from '../../shared/torrc/options.js';
 
+export { keepX25519Ahead } from '../../shared/crypto/key-pool.js';
 export { availableMemory, osRandom, realClock, realTransport } from '../../shared/runtime/real.js';
 
 /** The resolver the options ask for. */
