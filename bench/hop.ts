@@ -25,7 +25,7 @@ import { parseProtocols } from '../shared/netdoc/protover.js';
 import type { Env } from '../shared/runtime/env.js';
 import { osRandom, realClock, realTransport } from '../shared/runtime/real.js';
 import { systemResolver } from '../shared/runtime/resolver.js';
-import { tuneProcess } from '../shared/runtime/tune.js';
+import { compileSooner, tuneProcess } from '../shared/runtime/tune.js';
 import { memoryStore } from '../shared/store/memory.js';
 import { loadOptions } from '../shared/torrc/parse.js';
 import type { Role } from '../shared/torrc/table-types.js';
@@ -151,6 +151,7 @@ const roles = {
 const [role, told = ''] = process.argv.slice(2);
 tuneProcess();
 keepX25519Ahead(realClock, osRandom);
+compileSooner();
 setInterval(() => {}, 1 << 30);
 process.on('disconnect', () => process.exit(0));
 await roles[role as keyof typeof roles](told);

@@ -11,6 +11,7 @@ import { CepaError } from '../../shared/bytes/errors.js';
 import { createLog, type NodeLog } from '../../shared/log/log.js';
 import type { Metrics } from '../../shared/metrics/types.js';
 import type { Env, NodeEvent } from '../../shared/runtime/env.js';
+import { compileSooner } from '../../shared/runtime/tune.js';
 import { diskStore } from '../../shared/store/disk.js';
 import { systemError } from '../../shared/store/errors.js';
 import type { Options } from '../../shared/torrc/options.js';
@@ -118,7 +119,7 @@ function eventText(event: NodeEvent): string | undefined {
 
 /** Milliseconds for what comes after the wait of a stop. */
 const STOP_MARGIN = 30_000;
-/** Milliseconds from the start until work for later is done when there is nothing else to do: a start has enough. */
+/** Milliseconds from the start until what pays later is done: a start has enough to do. */
 const IDLE_WORK_DELAY = 15_000;
 /** Options that the process itself reads, and takes over whenever the configuration is read again. */
 const PROCESS_OPTIONS = ['Log', 'SafeLogging', 'MetricsPortPolicy'] as const;
@@ -175,6 +176,7 @@ class NodeProcess {
     const metrics = await this.openMetrics();
     this.node = await startRole(this.source.role, this.options, { ...env, ...(metrics && { metrics }) });
     keepX25519Ahead(realClock, osRandom, IDLE_WORK_DELAY);
+    realClock.setTimer(IDLE_WORK_DELAY, compileSooner);
     if (this.stopping > 0) await this.stop('asked to before the start was over');
     else if (this.reloadDue) this.reload();
     else this.systemd.tell({ READY: 1, STATUS: `${this.source.role} runs` });
