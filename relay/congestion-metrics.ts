@@ -1,7 +1,8 @@
 /**
  * Congestion control in a relay's metrics, by C tor's states and actions (relay_metrics.c: `fill_cc_*_values`).
  *
- * Of C tor's gauges `buffers`/`xon_outbuf` is not here: an XON is sent when a stream reads again, whatever it holds.
+ * Of C tor's gauges `buffers`/`xon_outbuf` stays 0: it is of XONs that advise another rate while data waits, and here an
+ * XON is sent when a stream reads again, without a rate.
  *
  * @module
  */
@@ -30,6 +31,7 @@ const GAUGES: readonly Row[] = [
   ['slow_start_exit', 'inc', (stats) => stats.exitIncrement.value],
   ['on_circ_close', 'cwnd', (stats) => stats.closedWindow.value],
   ['on_circ_close', 'ss_cwnd', (stats) => stats.closedSlowStartWindow.value],
+  ['buffers', 'xon_outbuf', () => 0],
   ['buffers', 'xoff_outbuf', (stats) => stats.xoffBuffered.value],
   ['cc_backoff', 'chan_blocked_pct', (stats) => stats.blockedShare.value],
   ['cc_backoff', 'gamma_drop', (stats) => stats.gammaDrop.value],

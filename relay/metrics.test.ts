@@ -47,6 +47,12 @@ test('a relay’s metrics are by Prometheus’s rules, and its counters only gro
   t.is(value('tor_relay_rend1_total', { action: 'unknown_cookie' }), 0);
   t.is(value('tor_relay_flag', { type: 'Running' }), 0);
   t.is(value('tor_relay_dos_total', { type: 'stream_rejected' }), 0);
+  const made = (direction: string, state: string, family = 'ipv4') =>
+    value('tor_relay_connections_total', { type: 'OR', direction, state, family });
+  t.deepEqual([made('received', 'created'), made('received', 'created', 'ipv6')], [1, 0]);
+  t.deepEqual([made('received', 'failed'), made('received', 'rejected')], [0, 0]);
+  t.is(congestion('flow_control', 'xon_num_sent'), 0);
+  t.is(value('tor_relay_congestion_control', { state: 'buffers', action: 'xon_outbuf' }), 0);
   t.is(value('tor_relay_connections', { direction: 'received', family: 'ipv4' }), 1);
   t.true(value('tor_relay_signing_cert_expiry_timestamp') > 1_700_000_000);
   t.is(value('cepa_accounting_limit_bytes'), 1024 ** 4);

@@ -83,12 +83,8 @@ function trafficMetrics(metrics: Metrics, { status, limiter, links, channels, me
   metrics.counted(
     'tor_relay_connections_total',
     'Total number of created/rejected connections',
-    ['type', 'state'],
-    () => [
-      { labels: { type: 'OR', state: 'created' }, value: links.handshakesDone },
-      { labels: { type: 'OR', state: 'failed' }, value: links.handshakesFailed },
-      { labels: { type: 'OR', state: 'rejected' }, value: links.refused },
-    ],
+    ['type', 'direction', 'state', 'family'],
+    () => connectionCounts(links),
   );
   metrics.shown(
     'tor_relay_connections',
@@ -117,6 +113,16 @@ function cellSamples(counts: Float64Array, direction: string): Sample[] {
   return [...counts].flatMap((value, command) =>
     value === 0 ? [] : [{ labels: { command: nameOf(Command, command), direction }, value }],
   );
+}
+
+/** C tor's, and `failed` of our own: those of the created that came to no link. It rejects only what others begin. */
+function connectionCounts({ connections }: LinkStats): Sample[] {
+  return Object.entries(connections).flatMap(([kind, counts]) => {
+    const [direction = '', family = ''] = kind.split(' ');
+    return Object.entries(counts)
+      .filter(([state]) => direction === 'received' || state !== 'rejected')
+      .map(([state, value]) => ({ labels: { type: 'OR', direction, state, family }, value }));
+  });
 }
 
 function connectionSamples(channels: Iterable<LinkChannel>): Sample[] {

@@ -157,6 +157,9 @@ test('2,000 idle connections and 200 circuits a second from one address are held
     'refused',
   );
   t.true(node.status().defences.connectionsRefused > 0);
+  t.true(
+    node.channels.stats.connections['received ipv4'].rejected >= node.status().defences.connectionsRefused,
+  );
 
   // 200 circuits a second over the links that stand.
   const { addresses } = hops[0]!;

@@ -222,6 +222,7 @@ test('handshakes that do not end are given up, and only so many may be open', as
   t.true([...same, ...others].every(({ state }) => state.closed));
   t.is(relay.links.stats.halfOpen, 0);
   t.is(relay.links.stats.handshakesFailed, 3);
+  t.deepEqual(relay.links.stats.connections['received ipv4'], { created: 3, failed: 3, rejected: 2 });
   const again = await dialRaw(world, '127.9.0.1', '127.2.0.1');
   await world.advance(1000);
   t.false(again.state.closed);

@@ -16,7 +16,7 @@ import { type LinkError, linkError, reasonOf } from './errors.js';
 import type { HandshakeResult } from './handshake.js';
 import { ChannelPadding, type PaddingConfig, type PaddingRole } from './padding.js';
 import { LinkSession } from './session.js';
-import { type LinkStats, newLinkStats } from './stats.js';
+import { connectionKind, type LinkStats, newLinkStats } from './stats.js';
 import type { Channel, ChannelHandler, ChannelManager, ChannelTarget } from './types.js';
 
 /** Bounds; times in milliseconds. */
@@ -219,11 +219,17 @@ class Links implements LinkManager {
   // Accepting.
 
   async listen(at: NetAddress): Promise<Listener> {
+    const { admit } = this.config;
+    const counted = (host: string) => {
+      const admitted = admit?.(host) ?? true;
+      if (!admitted) this.stats.connections[connectionKind(host, false)].rejected++;
+      return admitted;
+    };
     const listener = await this.env.transport.listenTls(
       at,
       () => this.credentials()!.tls,
       (conn) => this.accept(conn),
-      this.config.admit,
+      counted,
     );
     this.listeners.add(listener);
     return {
@@ -241,6 +247,7 @@ class Links implements LinkManager {
     const fromHost = this.halfOpenByHost.get(host) ?? 0;
     if (this.closed || this.halfOpenAccepted >= maxHalfOpen || fromHost >= maxHalfOpenPerHost) {
       this.stats.refused++;
+      this.stats.connections[connectionKind(host, false)].rejected++;
       conn.destroy();
       return;
     }

@@ -14,7 +14,7 @@ import type { Clock, ConnHandlers, Timer, TlsConn } from '../runtime/types.js';
 import type { LinkChannel } from './channel.js';
 import { LinkError, linkError, reasonOf } from './errors.js';
 import { type HandshakeParams, type HandshakeResult, LinkHandshake } from './handshake.js';
-import type { LinkStats } from './stats.js';
+import { type ConnectionCounts, connectionKind, type LinkStats } from './stats.js';
 
 /** What a session is given. */
 export interface SessionParams {
@@ -43,11 +43,15 @@ const CLOSED: State = { is: 'closed' };
 export class LinkSession implements CellSink, ConnHandlers {
   private readonly params: SessionParams;
   private readonly decoder = new CellDecoder(this);
+  private readonly counts: ConnectionCounts;
   private state: State;
 
   constructor(params: SessionParams) {
     this.params = params;
     const { clock, conn, stats, timeout } = params;
+    const initiator = params.handshake.role === 'initiator';
+    this.counts = stats.connections[connectionKind(conn.remote.host, initiator)];
+    this.counts.created++;
     stats.handshakesStarted++;
     stats.halfOpen++;
     const machine = new LinkHandshake(params.handshake);
@@ -118,6 +122,7 @@ export class LinkSession implements CellSink, ConnHandlers {
     this.decoder.stop();
     stats.halfOpen--;
     stats.handshakesFailed++;
+    this.counts.failed++;
     conn.destroy();
     this.params.failed(error instanceof LinkError ? error : linkError('protocol', reasonOf(error), error));
   }

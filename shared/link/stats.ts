@@ -3,6 +3,26 @@
  *
  * @module
  */
+import { canonicalHost, isIpv6 } from '../cell/addresses.js';
+
+/** Which end began a connection, and over which IP version. */
+export type ConnectionKind = `${'initiated' | 'received'} ${'ipv4' | 'ipv6'}`;
+
+/** The kind of a connection with a host. */
+export const connectionKind = (host: string, initiator: boolean): ConnectionKind =>
+  `${initiator ? 'initiated' : 'received'} ${isIpv6(canonicalHost(host)) ? 'ipv6' : 'ipv4'}`;
+
+/** Counters of the connections of one kind. */
+export interface ConnectionCounts {
+  /** That stood, whatever became of them. */
+  created: number;
+  /** Whose link handshake failed. */
+  failed: number;
+  /** Turned away before it. */
+  rejected: number;
+}
+
+const newCounts = (): ConnectionCounts => ({ created: 0, failed: 0, rejected: 0 });
 
 /** Counters only grow, from the start of the node; gauges say how it is now. */
 export interface LinkStats {
@@ -16,6 +36,7 @@ export interface LinkStats {
   handshakesStarted: number;
   handshakesDone: number;
   handshakesFailed: number;
+  readonly connections: Readonly<Record<ConnectionKind, ConnectionCounts>>;
   /** Counter: connections refused because too many handshakes were open. */
   refused: number;
   /** Counter: cells for a circuit that is not there. */
@@ -37,6 +58,12 @@ export const newLinkStats = (): LinkStats => ({
   handshakesStarted: 0,
   handshakesDone: 0,
   handshakesFailed: 0,
+  connections: {
+    'initiated ipv4': newCounts(),
+    'initiated ipv6': newCounts(),
+    'received ipv4': newCounts(),
+    'received ipv6': newCounts(),
+  },
   refused: 0,
   strayCells: 0,
   queueOverflows: 0,
