@@ -138,6 +138,21 @@ test('a configuration that cannot be used ends with 2 and says everything', asyn
   t.regex(run.text(), /a relay needs an ORPort/);
 });
 
+test('a PidFile that cannot be written is an error that says why', async (t) => {
+  const directory = scratch(t);
+  for (const file of ['/proc/pid', join(directory, 'none', 'pid')]) {
+    const run = client(t, join(directory, 'data'), '--PidFile', file);
+    t.is(await run.ended, 1);
+    t.true(
+      run
+        .text()
+        .endsWith(`cepa: ${file}: could not be written: its directory is not there, or takes no files; \
+make it, or choose another place\n`),
+      run.text(),
+    );
+  }
+});
+
 test('--verify-config, --version, help, and a mistyped command', async (t) => {
   const data = join(scratch(t), 'data');
   const good = client(t, data, '--verify-config');
