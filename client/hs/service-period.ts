@@ -26,6 +26,11 @@ const MINUTE = 60_000;
 const REFRESH = 60 * MINUTE;
 /** A relay that failed as introduction point is not tried again for so long [INTRO_CIRC_RETRY_PERIOD]. */
 const FAILED_FOR = 5 * MINUTE;
+/**
+ * A descriptor that an HSDir refused is followed by a newer one after these times, then no more before its refresh:
+ * whoever served the same directory before us published in the same second, or by a clock that is ahead of ours.
+ */
+const AFTER_REFUSAL = [3000, 15_000, MINUTE, 5 * MINUTE];
 /** When not all introduction points come about, the descriptor goes out with those there are. */
 const PATIENCE = 30_000;
 /** Certificates of a descriptor [HS_DESC_CERT_LIFETIME]. */
@@ -69,6 +74,9 @@ export class ServicePeriod {
   private begun: number[] = [];
   private waitingSince: number | undefined;
   private nextUpload = 0;
+  /** Descriptors in a row that were refused, and whether the next one follows such. */
+  private refusals = 0;
+  private wasRefused = false;
   private published = '';
   private lastRevision = 0n;
   private stopped = false;
@@ -78,7 +86,7 @@ export class ServicePeriod {
     this.parts = parts;
     this.signing = generateEd25519(parts.random);
     this.revisionKey = revisionKey(keys.blinded);
-    this.uploads = new Uploads(parts.directory, parts.clock, parts.log);
+    this.uploads = new Uploads({ ...parts, refused: () => this.refused() });
   }
 
   /** HSDirs that hold the newest descriptor. */
@@ -157,6 +165,8 @@ export class ServicePeriod {
     if (content === this.published && now < this.nextUpload) return;
     const text = this.encode(points, directory.network, slot);
     if (text === undefined) return;
+    this.refusals = content === this.published && this.wasRefused ? this.refusals + 1 : 0;
+    this.wasRefused = false;
     this.published = content;
     this.nextUpload = now + REFRESH + this.parts.random.below(REFRESH);
     this.uploads.start(relays, text);
@@ -207,6 +217,13 @@ export class ServicePeriod {
       },
       random,
     );
+  }
+
+  private refused(): void {
+    const delay = AFTER_REFUSAL[this.refusals];
+    if (delay === undefined) return;
+    this.wasRefused = true;
+    this.nextUpload = Math.min(this.nextUpload, this.parts.clock.monotonic() + delay);
   }
 
   /** Publishes anew as soon as it can. */

@@ -13,19 +13,24 @@ import type { HsDirClient } from './directory.js';
 /** Milliseconds before each further try. */
 const DELAYS = [3000, 15_000, 60_000, 300_000];
 
+/** What uploads work with. */
+export interface UploadParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly directory: HsDirClient;
+  /** An HSDir refused the newest descriptor: that one will not be taken, a newer one may be. */
+  refused(): void;
+}
+
 /** The uploads of one descriptor; a newer one takes their place. */
 export class Uploads {
-  private readonly directory: HsDirClient;
-  private readonly clock: Clock;
-  private readonly log: Log;
+  private readonly parts: UploadParts;
   private stopper: AbortController | undefined;
   private timers = new Set<Timer>();
   private readonly taken = new Set<string>();
 
-  constructor(directory: HsDirClient, clock: Clock, log: Log) {
-    this.directory = directory;
-    this.clock = clock;
-    this.log = log;
+  constructor(parts: UploadParts) {
+    this.parts = parts;
   }
 
   /** HSDirs that took the newest descriptor. */
@@ -42,24 +47,27 @@ export class Uploads {
   }
 
   private async upload(relay: Relay, text: string, signal: AbortSignal, failures: number): Promise<void> {
+    const { directory, clock, log } = this.parts;
     const failed = (reason: string) => {
       if (signal.aborted) return;
-      this.log.info('a descriptor was not taken', { directory: relay.status.nickname, reason });
+      log.info('a descriptor was not taken', { directory: relay.status.nickname, reason });
       const delay = DELAYS[failures];
       if (delay === undefined) return;
-      const timer = this.clock.setTimer(delay, () => {
+      const timer = clock.setTimer(delay, () => {
         this.timers.delete(timer);
         void this.upload(relay, text, signal, failures + 1);
       });
       this.timers.add(timer);
     };
     try {
-      const { status, reason } = await this.directory.publish(relay, text, signal);
+      const { status, reason } = await directory.publish(relay, text, signal);
       if (signal.aborted) return;
-      // What it refuses once it refuses again.
       if (status === 200) this.taken.add(relay.id);
-      else if (status === 400) this.log.info('an HSDir refused a descriptor', { reason });
-      else failed(`${status} ${reason}`);
+      else if (status === 400) {
+        // What it refuses once it refuses again.
+        log.info('an HSDir refused a descriptor', { directory: relay.status.nickname, reason });
+        this.parts.refused();
+      } else failed(`${status} ${reason}`);
     } catch (error) {
       if (!(error instanceof CepaError)) throw error;
       failed(error.message);
