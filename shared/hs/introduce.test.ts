@@ -3,7 +3,7 @@ import { DecodeError, ProtocolError } from '../bytes/errors.js';
 import { fromHex, toHex } from '../bytes/text.js';
 import { INTRODUCE_SECRETS, INTRODUCE1, RENDEZVOUS1 } from '../cell/hs-cells.js';
 import { specifiersOf } from '../cell/link-specifiers.js';
-import { ed25519FromSeed, generateEd25519 } from '../crypto/ed25519.js';
+import { ed25519FromExpanded, ed25519FromSeed, generateEd25519 } from '../crypto/ed25519.js';
 import { generateX25519, x25519FromSecret } from '../crypto/x25519.js';
 import { testRandom } from '../testing/random.js';
 import { vectors } from '../testing/vectors.js';
@@ -15,6 +15,7 @@ import {
   introduceWithKey,
   openIntroduce2,
 } from './introduce.js';
+import { ringKeys, srvRunLength, srvRunStart } from './periods.js';
 import { ReplayCache } from './replay.js';
 import { revisionCounter, revisionKey } from './revision.js';
 import { periodKeys, periodNames } from './service-key.js';
@@ -158,4 +159,36 @@ test('revision counters grow, differ from service to service, and stay small', (
     t.true(revisionCounter(key, seconds + 1) > revisionCounter(key, seconds), `${seconds} seconds`);
   t.not(revisionCounter(random.bytes(32), 3600), revisionCounter(key, 3600));
   t.is(revisionCounter(key, -5), revisionCounter(key, 0));
+});
+
+/** What C tor 0.4.9.11 logged of a service in a testing network that votes every 20 seconds (set_descriptor_revision_counter). */
+const LOGGED = {
+  identity:
+    '088103d64d6ce369c5a93c2d41248fb8f0f542434bcf91ed0086f4ce28572f4bc76330cf58e13401d77ca1bc49e8fce9c77c75669ff4ba391e6f7d503c9937ce',
+  uploads: [
+    { validAfter: 1795289762, now: 1795289777, first: [3740186, 15843802n], second: [3740187, 614245n] },
+    { validAfter: 1795289782, now: 1795289819, first: [3740186, 17144501n], second: [3740187, 2055572n] },
+  ],
+} as const;
+
+test('periods and revision counters are those of C tor in a testing network', (t) => {
+  const identity = ed25519FromExpanded(hex(LOGGED.identity));
+  for (const { validAfter, now, first, second } of LOGGED.uploads) {
+    const consensus = {
+      validAfter: 1000 * validAfter,
+      freshUntil: 1000 * (validAfter + 20),
+      params: new Map<string, number>(),
+      sharedRandPrevious: undefined,
+      sharedRandCurrent: undefined,
+    };
+    const start = srvRunStart(consensus);
+    const { store } = ringKeys(consensus, true);
+    for (const [slot, [number, logged]] of [first, second].entries()) {
+      const { period } = store[slot]!;
+      t.deepEqual(period, { number, length: 8 });
+      const began = slot === 0 ? start - srvRunLength(consensus) : start;
+      const key = revisionKey(periodKeys(identity, period).blinded);
+      t.is(revisionCounter(key, now - began / 1000), logged);
+    }
+  }
 });
