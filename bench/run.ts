@@ -22,8 +22,9 @@ const HELP = `npm run bench -- [options]
   --seconds N     about how long a transfer takes (3)
   --mb N          megabytes of a transfer at most (200)
   --count N       circuits, and first bytes, of a run (100)
+  --warm N        circuits, and first bytes, before those that count, but in the rows that say cold (600)
   --minutes N     leaves out later rounds where all would take longer (14)
-  --quick         cepa and tor-vanilla, 1 round, 1 start, 1 s, 30 MB, 30 circuits
+  --quick         cepa and tor-vanilla, 1 round, 1 start, 1 s, 30 MB, 30 circuits, 120 to warm up
   --json FILE     writes all figures there
 Exit status: 0 when every row was measured, 1 when some failed.
 `;
@@ -37,6 +38,7 @@ const { values } = parseArgs({
     seconds: { type: 'string' },
     mb: { type: 'string' },
     count: { type: 'string' },
+    warm: { type: 'string' },
     minutes: { type: 'string', default: '14' },
     quick: { type: 'boolean', default: false },
     json: { type: 'string' },
@@ -58,7 +60,10 @@ function chosen<T extends { readonly name: string }>(all: readonly T[], names: s
   return all.filter(({ name }) => wanted.includes(name));
 }
 
-function count(name: 'rounds' | 'starts' | 'seconds' | 'mb' | 'count' | 'minutes', usual: number): number {
+function count(
+  name: 'rounds' | 'starts' | 'seconds' | 'mb' | 'count' | 'warm' | 'minutes',
+  usual: number,
+): number {
   const value = Number(values[name] ?? usual);
   if (!(value > 0)) throw new Error(`--${name} takes a number above 0, not "${values[name]}"`);
   return value;
@@ -210,6 +215,7 @@ async function main(): Promise<boolean> {
     seconds: count('seconds', quick ? 1 : 3),
     most: count('mb', quick ? 30 : 200) * 1e6,
     count: count('count', quick ? 30 : 100),
+    warm: count('warm', quick ? 120 : 600),
   };
   const end = performance.now() + count('minutes', 14) * 60_000;
   const date = new Date().toISOString();
