@@ -190,7 +190,8 @@ class SocketConn implements Conn {
   }
 }
 
-class TlsSocketConn extends SocketConn implements TlsConn {
+/** A TLS connection of this process's. */
+export class TlsSocketConn extends SocketConn implements TlsConn {
   readonly peerCertificate: Uint8Array | undefined;
   readonly ownCertificate: Uint8Array | undefined;
 
@@ -223,6 +224,11 @@ class TlsSocketConn extends SocketConn implements TlsConn {
   /** At once: a channel writes once a turn as it is. */
   override write(bytes: Uint8Array): boolean {
     return this.writeNow(bytes);
+  }
+
+  /** The same; `done` is called when the bytes are with the operating system, or lost. */
+  writeThen(bytes: Uint8Array, done: () => void): void {
+    this.socket.write(bytes, done);
   }
 
   exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array {
@@ -287,7 +293,8 @@ async function dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn> {
   return new SocketConn(socket, to);
 }
 
-async function dialTls(to: NetAddress, options?: DialOptions): Promise<TlsConn> {
+/** Dials a link. */
+export async function dialTls(to: NetAddress, options?: DialOptions): Promise<TlsSocketConn> {
   const reads = new LentReads(RECORD_SIZE);
   const socket = tls.connect({
     ...connectOptions(to, options),
@@ -350,22 +357,20 @@ class HandshakeCounts {
   }
 }
 
-function listenTls(
+/** Says for a peer's address, at once or later, by which identity its handshake goes; undefined refuses it. */
+export type Gate = (host: string, answer: (identity: TlsIdentity | undefined) => void) => void;
+
+/** Listens for links. Where the gate answers later, nothing is read before. */
+export function listenGated(
   at: NetAddress,
-  identity: () => TlsIdentity,
-  accept: (conn: TlsConn) => void,
-  admit: (host: string) => boolean = () => true,
+  gate: Gate,
+  accept: (conn: TlsSocketConn) => void,
+  pauseOnConnect = false,
 ): Promise<Listener> {
   let current: TlsIdentity | undefined;
   let secureContext: tls.SecureContext | undefined;
   const underWay = new HandshakeCounts();
-  const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (raw) => {
-    const remote = addressOf(raw.remoteAddress, raw.remotePort);
-    if (!admit(remote.host) || !underWay.begin(remote.host)) {
-      raw.destroy();
-      return;
-    }
-    const wanted = identity();
+  const begin = (raw: net.Socket, remote: NetAddress, wanted: TlsIdentity) => {
     if (wanted !== current) {
       secureContext = tls.createSecureContext({
         ca: NO_CAS,
@@ -378,7 +383,6 @@ function listenTls(
       });
       current = wanted;
     }
-    raw.on('error', () => raw.destroy());
     const socket = new tls.TLSSocket(raw, {
       isServer: true,
       secureContext,
@@ -393,9 +397,20 @@ function listenTls(
         () => accept(new TlsSocketConn(socket, lends ? reads : undefined, wanted.certDer, remote)),
         () => raw.destroy(),
       );
+  };
+  const server = net.createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect }, (raw) => {
+    const remote = addressOf(raw.remoteAddress, raw.remotePort);
+    raw.on('error', () => raw.destroy());
+    gate(remote.host, (identity) => {
+      if (identity && !raw.destroyed && underWay.begin(remote.host)) begin(raw, remote, identity);
+      else raw.destroy();
+    });
   });
   return listening(server, at);
 }
+
+const listenTls: Transport['listenTls'] = (at, identity, accept, admit = () => true) =>
+  listenGated(at, (host, answer) => answer(admit(host) ? identity() : undefined), accept);
 
 /** TCP and TLS through the operating system. */
 export const realTransport = (): Transport => ({

@@ -7,8 +7,16 @@ import { testTlsIdentity } from '../testing/tls-identity.js';
 import { realTransport } from './real.js';
 import { SimWorld } from './sim/world.js';
 import type { Conn, NetAddress, TlsConn, TlsIdentity, Transport } from './types.js';
+import { threadedTransport } from './workers/transport.js';
 
-// One suite for both transports: what holds for sockets must hold for the simulation.
+// One suite for all transports: what holds for sockets must hold for the simulation, and in other threads.
+
+const threaded = threadedTransport({
+  failed: (error) => {
+    throw error;
+  },
+});
+test.after.always(() => threaded.close());
 
 interface Bench {
   readonly transport: Transport;
@@ -19,6 +27,7 @@ interface Bench {
 
 const benches: Record<string, () => Bench> = {
   real: () => ({ transport: realTransport(), host: '127.0.0.1', settle: (promise) => promise }),
+  threaded: () => ({ transport: threaded, host: '127.0.0.1', settle: (promise) => promise }),
   simulated: () => {
     const world = new SimWorld('transport', 0);
     const host = world.host('127.1.0.1');

@@ -228,7 +228,7 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
     kind: integer(0, 128),
     default: '0',
     roles: relays,
-    help: 'Threads for handshakes. 0: as many as cores.',
+    help: 'Cores to use. From 2 on, links have a thread of their own; 0 is 1, which costs the least CPU time.',
   },
   MaxMemInQueues: {
     kind: size,

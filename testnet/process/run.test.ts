@@ -130,6 +130,25 @@ test('SIGHUP amid the start is heard after it', async (t) => {
   await run.ended;
 });
 
+test('a relay with a thread for its links opens its port, and ends on SIGTERM with 0', async (t) => {
+  const data = join(scratch(t), 'data');
+  const options = ['--TestingTorNetwork', '1', '--ORPort', '127.0.0.1:auto', '--Address', '127.0.0.1'];
+  const run = cepa(
+    t,
+    'relay',
+    '--DataDirectory',
+    data,
+    '--DirAuthority',
+    AUTHORITY,
+    '--NumCPUs',
+    '2',
+    ...options,
+  );
+  await run.says('Listening for onion routing on 127.0.0.1:');
+  run.child.kill('SIGTERM');
+  t.is(await run.ended, 0, run.text());
+});
+
 test('a configuration that cannot be used ends with 2 and says everything', async (t) => {
   const run = cepa(t, 'relay', '--Nicknam', 'x', '--DirCache', 'perhaps');
   t.is(await run.ended, 2);

@@ -135,6 +135,7 @@ class NodeProcess {
   private stopping = 0;
   private reloadDue = false;
   private ended: () => void = () => {};
+  private closeTransport: () => Promise<void> = async () => {};
 
   constructor(source: ConfigSource, options: Options, held: Held) {
     this.source = source;
@@ -161,11 +162,13 @@ class NodeProcess {
   async run(): Promise<void> {
     const { log } = this.held;
     const world = await import('./world.js');
-    const { availableMemory, realClock, osRandom, realTransport, resolverOf, keepX25519Ahead } = world;
+    const { availableMemory, realClock, osRandom, openTransport, resolverOf, keepX25519Ahead } = world;
+    const transport = openTransport(this.options, (error) => this.bug(error));
+    this.closeTransport = () => transport.close();
     const env: Env = {
       clock: realClock,
       random: osRandom,
-      transport: realTransport(),
+      transport,
       resolver: await resolverOf(this.options),
       log,
       store: diskStore(this.options.DataDirectory),
@@ -238,6 +241,7 @@ class NodeProcess {
     } catch (error) {
       log.error('Could not stop in order', { error });
     }
+    await this.closeTransport();
     this.ended();
   }
 
