@@ -3,7 +3,7 @@
  * told its path, or one that builds circuits along a path as often as it is asked.
  *
  * ```
- * node hop.js relay HOST PORT  tells { host, port, rsaId, ed25519Id, ntorKey }, keys as hex
+ * node hop.js relay HOST PORT [LINE...]   LINEs of torrc; tells { host, port, rsaId, ed25519Id, ntorKey }, keys as hex
  * node hop.js client PATH      PATH is JSON, three of the above; tells { host, port } of a SOCKS port
  * node hop.js builder PATH     tells 0; answers each number with that number when a circuit stands for it
  * ```
@@ -26,9 +26,11 @@ import type { Env } from '../shared/runtime/env.js';
 import { osRandom, realClock, realTransport } from '../shared/runtime/real.js';
 import { systemResolver } from '../shared/runtime/resolver.js';
 import { compileSooner, tuneProcess } from '../shared/runtime/tune.js';
+import type { Transport } from '../shared/runtime/types.js';
 import { memoryStore } from '../shared/store/memory.js';
 import { loadOptions } from '../shared/torrc/parse.js';
 import type { Role } from '../shared/torrc/table-types.js';
+import { openTransport } from '../testnet/process/world.js';
 
 /** What a relay tells of itself. */
 export interface HopAddress {
@@ -48,11 +50,11 @@ const optionsOf = (role: Role, lines: readonly string[]) => {
 
 const log = memoryLog();
 
-async function world(report: Env['report'] = () => {}): Promise<Env> {
+async function world(report: Env['report'] = () => {}, transport: Transport = realTransport()): Promise<Env> {
   return {
     clock: realClock,
     random: osRandom,
-    transport: realTransport(),
+    transport,
     resolver: await systemResolver(realClock),
     log,
     store: memoryStore(),
@@ -62,9 +64,6 @@ async function world(report: Env['report'] = () => {}): Promise<Env> {
 
 async function relay(host: string): Promise<void> {
   let port = 0;
-  const env = await world((event) => {
-    if (event.type === 'listening' && event.what === 'or') port = event.port;
-  });
   const options = optionsOf('relay', [
     'Nickname hop',
     `Address ${host}`,
@@ -74,7 +73,15 @@ async function relay(host: string): Promise<void> {
     'ExitRelay 1',
     'RefuseUnknownExits 0',
     'ExitPolicy accept *:*',
+    ...process.argv.slice(5),
   ]);
+  const failed = (error: Error) => {
+    throw error;
+  };
+  const report: Env['report'] = (event) => {
+    if (event.type === 'listening' && event.what === 'or') port = event.port;
+  };
+  const env = await world(report, openTransport(options, failed));
   const { keys } = await startRelay(options, env);
   const told: HopAddress = {
     host,
