@@ -9,6 +9,6 @@ test('V8 knows every flag it is given', (t) => {
   `;
   const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
   // What it does not know it complains of, and goes on.
-  t.is(run.stdout + run.stderr, '');
+  t.notRegex(run.stdout + run.stderr, /flag/i);
   t.is(run.status, 0);
 });
