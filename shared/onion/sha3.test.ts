@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { sha3_256 } from '@noble/hashes/sha3.js';
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../testing/properties.js';
 import { INPUT_SIZE, keccak } from './keccak.js';
 import { RunningSha3 } from './sha3.js';
 
