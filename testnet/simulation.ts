@@ -56,9 +56,10 @@ export class Simulation {
   private node: ClientNode | undefined;
   private fetches = 0;
 
-  constructor(seed: string, start: number) {
+  /** `torrc` has lines for every node. */
+  constructor(seed: string, start: number, torrc: readonly string[] = TORRC) {
     this.start = start;
-    this.network = new Network(seed, start, ...TORRC);
+    this.network = new Network(seed, start, ...torrc);
     this.network.heard = (name, event) => this.hear(name, event);
   }
 

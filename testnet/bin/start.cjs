@@ -80,10 +80,10 @@ exports.state = () => {
   return bundle.script.cachedDataRejected === false ? 'bundle with code cache' : 'bundle';
 };
 
-/** Makes the code cache of a bundle, with what is compiled once everything is loaded. */
+/** Makes the code cache of a bundle, with what is compiled once everything is loaded and has been run. */
 async function writeCache(name) {
   const { script, program } = run(name, readText(name));
-  await program.loadAll();
+  await program.prepare();
   writeFileSync(join(BUNDLES, `${name}.cache`), script.createCachedData());
 }
 

@@ -7,7 +7,7 @@ import test, { type ExecutionContext } from 'ava';
 
 const BIN = fileURLToPath(new URL('../../../testnet/bin', import.meta.url));
 
-const BUNDLE = `exports.main = async () => console.log('bundle'); exports.loadAll = async () => {};`;
+const BUNDLE = `exports.main = async () => console.log('bundle'); exports.prepare = async () => {};`;
 
 /** An installation in small, compiled and bundled; modules and bundle say which they are. */
 function installation(t: ExecutionContext) {

@@ -16,8 +16,8 @@ export async function runNode(source: ConfigSource): Promise<void> {
   await (await import('./run.js')).runNode(source);
 }
 
-/** Loads what nodes and the launcher of a testnet load, for the code cache of the bundle. */
-export async function loadAll(): Promise<void> {
+/** Loads what nodes and the launcher of a testnet load, and runs what they run first: for the code cache of the bundle. */
+export async function prepare(): Promise<void> {
   await Promise.all([
     import('../cli.js'),
     import('../command.js'),
@@ -30,4 +30,5 @@ export async function loadAll(): Promise<void> {
     import('../../shared/crypto/x509.js'),
     import('fastify'),
   ]);
+  await (await import('./rehearsal.js')).rehearse();
 }
