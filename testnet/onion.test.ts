@@ -29,7 +29,10 @@ test.serial('a client reaches a service, both ways, several streams over one cir
 
   // Another isolation token is another circuit.
   t.is(await net.echo(client, address, 'apart', 'other'), 'apart');
-  t.is(site.node.status().onionServices[0]!.clients, 2);
+  const { clients, counts } = site.node.status().onionServices[0]!;
+  t.is(clients, 2);
+  t.is(counts.rendezvousBuildTimes.count, 2);
+  t.true(counts.introBuildTimes.count >= 6 && counts.introBuildTimes.sum > 0);
   await net.stop();
 });
 

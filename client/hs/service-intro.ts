@@ -39,6 +39,8 @@ export interface IntroPointParts {
   readonly dos: IntroDosParams | undefined;
   /** Something changed. */
   changed(): void;
+  /** It is established, so many milliseconds after its circuit was begun. */
+  built(milliseconds: number): void;
   /** An INTRODUCE2 that was seen before, and is dropped. */
   replayed(): void;
   /** One that was not. */
@@ -117,7 +119,8 @@ export class ServiceIntroPoint {
   }
 
   private async establish(): Promise<void> {
-    const { builder, dos, log } = this.parts;
+    const { builder, clock, dos, log } = this.parts;
+    const began = clock.monotonic();
     const circuit = await builder.build('service-introduction', targetOf(this.relay), this.stop.signal);
     this.circuit = circuit;
     try {
@@ -131,6 +134,7 @@ export class ServiceIntroPoint {
     }
     this.phase = 'established';
     this.tries = 0;
+    this.parts.built(clock.monotonic() - began);
     log.debug('an introduction point is established', { relay: this.relay.status.nickname });
   }
 

@@ -17,6 +17,7 @@ import {
 import { ReplayCache } from '../../shared/hs/replay.js';
 import { periodKeys } from '../../shared/hs/service-key.js';
 import type { Log } from '../../shared/log/types.js';
+import { Tally } from '../../shared/metrics/tally.js';
 import type { ConsensusParam } from '../../shared/onion/flow.js';
 import { tor1Hs } from '../../shared/onion/tor1-hs.js';
 import type { Clock, Random, Resolver, Transport } from '../../shared/runtime/types.js';
@@ -39,6 +40,8 @@ const MAX_COOKIES = 100_000;
 const RENDEZVOUS_TIMEOUT = 30_000;
 /** Rendezvous points being reached at once; past it introductions are dropped. */
 const MAX_MEETING = 256;
+/** Milliseconds that bound what is told of how long circuits take [hs_metrics_circ_build_time_buckets]. */
+const BUILD_TIMES = [1000, 5000, 10_000, 30_000, 60_000];
 
 /** How a service is set up. */
 export interface ServiceConfig extends PeriodConfig {
@@ -89,6 +92,9 @@ export interface ServiceCounts {
   /** Circuits begun to rendezvous points, and why some came to nothing. */
   readonly rendezvous: number;
   readonly failed: Readonly<Record<RendezvousFailure, number>>;
+  /** Milliseconds from the begin of a circuit to INTRO_ESTABLISHED on it; and to RENDEZVOUS1. */
+  readonly introBuildTimes: Tally;
+  readonly rendezvousBuildTimes: Tally;
   /** Bytes from and to the servers behind it, by port. */
   readonly traffic: ReadonlyMap<number, Readonly<PortTraffic>>;
 }
@@ -111,6 +117,8 @@ export class OnionService {
     rejected: { subcredential: 0, invalid_introduce2: 0, replay: 0 },
     rendezvous: 0,
     failed: { rp_conn_failure: 0, e2e_circ: 0 },
+    introBuildTimes: new Tally(BUILD_TIMES),
+    rendezvousBuildTimes: new Tally(BUILD_TIMES),
   };
   private readonly traffic = new AppTraffic();
   private meeting = 0;
@@ -159,6 +167,7 @@ export class OnionService {
       rules: parts.pathRules,
       config: () => this.settings,
       changed: () => this.soon(),
+      built: (milliseconds) => this.counts.introBuildTimes.observe(milliseconds),
       introduce2: (point, body) => this.introduced(period, point, body),
       replayed: () => {
         this.counts.rejected.replay++;
@@ -219,11 +228,12 @@ export class OnionService {
     this.counts.rendezvous++;
     let failure: RendezvousFailure = 'rp_conn_failure';
     try {
-      const circuit = await this.reach(target, stop.signal);
+      const { circuit, began } = await this.reach(target, stop.signal);
       failure = 'e2e_circ';
       const flow = joinedFlow(control ? offeredSendmeInc(param) : undefined, param, clock);
       circuit.send(RelayCommand.RENDEZVOUS1, answer.rendezvous1);
       this.join(circuit, answer.keys, flow);
+      this.counts.rendezvousBuildTimes.observe(clock.monotonic() - began);
     } catch (error) {
       log.info('a rendezvous failed', { error: (error as Error).message });
       this.counts.failed[failure]++;
@@ -234,16 +244,21 @@ export class OnionService {
     }
   }
 
-  private async reach(target: HsTarget, signal: AbortSignal): Promise<HsCircuit> {
-    const { builder, param } = this.parts;
+  private async reach(
+    target: HsTarget,
+    signal: AbortSignal,
+  ): Promise<{ readonly circuit: HsCircuit; readonly began: number }> {
+    const { builder, clock, param } = this.parts;
     // One try, and so many more [can_relaunch_service_rendezvous_point].
     const more = param('hs_service_max_rdv_failures', 2, 1, 10);
-    for (let failures = 0; ; failures++)
+    for (let failures = 0; ; failures++) {
+      const began = clock.monotonic();
       try {
-        return await builder.build('service-rendezvous', target, signal);
+        return { circuit: await builder.build('service-rendezvous', target, signal), began };
       } catch (error) {
         if (failures >= more || signal.aborted) throw error;
       }
+    }
   }
 
   private join(circuit: HsCircuit, keys: Uint8Array, flow: ReturnType<typeof joinedFlow>): void {

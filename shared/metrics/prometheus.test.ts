@@ -1,5 +1,6 @@
 import test from 'ava';
 import { createMetrics } from './prometheus.js';
+import { Tally } from './tally.js';
 import { lint, parseExposition } from './testing.js';
 import { noMetrics } from './types.js';
 
@@ -38,6 +39,7 @@ test('no metrics take everything', (t) => {
     noMetrics.gauge('a', 'a').set(1);
     noMetrics.histogram('a', 'a', []).observe(1);
     noMetrics.observed('a', 'a', () => 1);
+    noMetrics.tallied('a', 'a', () => []);
   });
 });
 
@@ -45,12 +47,26 @@ test('what is shown is by Prometheus’s rules, the process’s own metrics incl
   const metrics = createMetrics({ processMetrics: true });
   metrics.counted('cepa_a_total', 'a', ['x'], () => [{ labels: { x: 'one' }, value: 3 }]);
   metrics.shown('cepa_b', 'b', [], () => [{ value: 4 }]);
+  const tally = new Tally([1, 5]);
+  for (const value of [1, 3, 30]) tally.observe(value);
+  metrics.tallied('cepa_c', 'c', () => [{ labels: { x: 'one' }, tally }]);
   const parsed = parseExposition((await metrics.show()).body);
   t.deepEqual(
     lint(parsed).filter((line) => !line.endsWith('no values')),
     [],
   );
   t.is(parsed.get('cepa_a_total')!.samples[0]!.value, 3);
+  t.is(parsed.get('cepa_c')!.type, 'histogram');
+  t.deepEqual(
+    parsed.get('cepa_c')!.samples.map(({ key, value }) => `${key} ${value}`),
+    [
+      'cepa_c_bucket{x="one",le="1"} 1',
+      'cepa_c_bucket{x="one",le="5"} 2',
+      'cepa_c_bucket{x="one",le="+Inf"} 3',
+      'cepa_c_sum{x="one"} 34',
+      'cepa_c_count{x="one"} 3',
+    ],
+  );
   // Asked for again, a counter shows what there is, not the sum of all answers.
   t.is(parseExposition((await metrics.show()).body).get('cepa_a_total')!.samples[0]!.value, 3);
 });

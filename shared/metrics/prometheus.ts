@@ -4,7 +4,7 @@
  * @module
  */
 import prom from 'prom-client';
-import type { Labels, Metrics } from './types.js';
+import type { Labels, Metrics, TallySample } from './types.js';
 
 /** Metrics that can be shown. */
 export interface ShownMetrics extends Metrics {
@@ -18,6 +18,21 @@ const ODD_NAMES = [
   'nodejs_active_requests_total',
   'nodejs_active_resources_total',
 ];
+
+/** The lines of a histogram. */
+function* linesOf(name: string, samples: Iterable<TallySample>) {
+  for (const { labels = {}, tally } of samples) {
+    const bucket = (le: number | string, value: number) => ({
+      metricName: `${name}_bucket`,
+      labels: { ...labels, le },
+      value,
+    });
+    yield* tally.buckets.map((bound, i) => bucket(bound, tally.atMost[i]!));
+    yield bucket('+Inf', tally.count);
+    yield { metricName: `${name}_sum`, labels, value: tally.sum };
+    yield { metricName: `${name}_count`, labels, value: tally.count };
+  }
+}
 
 /** A registry of its own; `processMetrics` adds memory, CPU and event-loop delay of this process. */
 export function createMetrics(options: { processMetrics?: boolean } = {}): ShownMetrics {
@@ -80,6 +95,19 @@ export function createMetrics(options: { processMetrics?: boolean } = {}): Shown
             },
           }),
       );
+    },
+    tallied(name, help, read) {
+      once(name, () => {
+        const get = async () => ({
+          name,
+          help,
+          type: 'histogram',
+          aggregator: 'sum',
+          values: [...linesOf(name, read())],
+        });
+        // prom-client's own histogram cannot be given its counts; all that a registry asks of a metric is this.
+        registry.registerMetric({ name, get } as unknown as prom.Metric);
+      });
     },
     observed(name, help, read) {
       once(

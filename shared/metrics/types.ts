@@ -14,6 +14,17 @@ export interface Sample {
   readonly value: number;
 }
 
+/** A histogram's values (`tally.ts`). */
+export interface TallySample {
+  readonly labels?: Labels;
+  readonly tally: {
+    readonly buckets: readonly number[];
+    readonly atMost: readonly number[];
+    readonly count: number;
+    readonly sum: number;
+  };
+}
+
 /** Only grows. */
 export interface Counter {
   add(by?: number, labels?: Labels): void;
@@ -41,6 +52,8 @@ export interface Metrics {
   counted(name: string, help: string, labels: readonly string[], read: () => Iterable<Sample>): void;
   /** A gauge likewise, with labels. */
   shown(name: string, help: string, labels: readonly string[], read: () => Iterable<Sample>): void;
+  /** A histogram likewise. */
+  tallied(name: string, help: string, read: () => Iterable<TallySample>): void;
   /** A gauge that is asked for its value when somebody looks: nothing is counted on the way of a cell. */
   observed(name: string, help: string, read: () => number): void;
 }
@@ -54,5 +67,6 @@ export const noMetrics: Metrics = {
   histogram: () => nothing,
   counted() {},
   shown() {},
+  tallied() {},
   observed() {},
 };

@@ -5,7 +5,8 @@
  */
 import type { ClientStatus } from '../../client/client-node.js';
 import type { PortTraffic } from '../../client/hs/app-traffic.js';
-import type { ServiceStatus } from '../../client/hs/service.js';
+import type { ServiceCounts, ServiceStatus } from '../../client/hs/service.js';
+import type { Tally } from '../../shared/metrics/tally.js';
 import type { Metrics } from '../../shared/metrics/types.js';
 
 /**
@@ -77,6 +78,21 @@ function registerServiceMetrics(metrics: Metrics, status: () => ClientStatus): v
     'Total number of established rendezvous circuits',
     onion,
     each(({ clients }) => clients),
+  );
+  const buildTimes = (tally: (counts: ServiceCounts) => Tally) => () =>
+    status().onionServices.map((service) => ({
+      labels: { onion: nameOf(service) },
+      tally: tally(service.counts),
+    }));
+  metrics.tallied(
+    'tor_hs_intro_circ_build_time',
+    'The introduction circuit build time in milliseconds',
+    buildTimes(({ introBuildTimes }) => introBuildTimes),
+  );
+  metrics.tallied(
+    'tor_hs_rend_circ_build_time',
+    'The rendezvous circuit build time in milliseconds',
+    buildTimes(({ rendezvousBuildTimes }) => rendezvousBuildTimes),
   );
 }
 
