@@ -7,8 +7,11 @@ import { interopTest } from './programs.js';
 
 const SIZE = 10_000_000;
 const SMALL = 100_000;
-/** Milliseconds that a service that moved is looked for. */
-const PATIENCE = 45_000;
+/**
+ * Milliseconds that a service that moved is looked for, seconds as a rule: C tor begins no introduction circuits for
+ * five minutes after too many failed (can_service_launch_intro_circuit), which in so small a network they may.
+ */
+const PATIENCE = 330_000;
 
 /** Each program's client reaches each program's services, in a network of one program's relays. */
 async function everyPair(t: ExecutionContext, test: OnionTest): Promise<void> {
@@ -33,10 +36,7 @@ function filesOf(folder: string): Record<string, string> {
   return Object.fromEntries(names.map((path) => [path, readFileSync(path).toString('hex')]));
 }
 
-/**
- * The directory that C tor made is hosted by Cepa, then by C tor again, and stays as it is. How soon a client that knew
- * the service finds it again is told, not asserted: in some phases of these short periods it takes minutes.
- */
+/** The directory that C tor made is hosted by Cepa, then by C tor again; clients that knew the service find it each time. */
 async function moveThereAndBack(t: ExecutionContext, test: OnionTest): Promise<void> {
   const address = await test.address('tor', 'closed');
   const open = await test.address('tor', 'open');
@@ -46,11 +46,8 @@ async function moveThereAndBack(t: ExecutionContext, test: OnionTest): Promise<v
   const host = test.host('tor', 'open');
   const found = async (name: string, where: string) => {
     const began = performance.now();
-    const after = () => ((performance.now() - began) / 1000).toFixed(1);
-    await test.reachable('cepa', where, PATIENCE, SMALL).then(
-      () => t.log(`${name}: found again after ${after()} s`),
-      (error: unknown) => t.log(`${name}: not found for ${after()} s: ${error}`),
-    );
+    await test.reachable('cepa', where, PATIENCE, SMALL);
+    t.log(`${name}: found again after ${((performance.now() - began) / 1000).toFixed(1)} s`);
   };
   await found('moved to Cepa', open);
   await host.stop();
@@ -74,7 +71,7 @@ interopTest(
   ['tor', 'tor-gencert'],
   'services and clients of both programs meet through Cepa relays; a service moves to Cepa and back',
   async (t) => {
-    t.timeout(600_000);
+    t.timeout(1_800_000);
     await inNetworkOf('cepa', async (test) => {
       await everyPair(t, test);
       await moveThereAndBack(t, test);
