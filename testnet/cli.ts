@@ -24,6 +24,17 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
+function seconds(text: string): number {
+  const found = wholeNumber(text);
+  if (found === 0) throw new InvalidArgumentError('It has to be 1 or more.');
+  return found;
+}
+
+function shellCommand(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('There is no command in it.');
+  return text;
+}
+
 /** Breaks a paragraph at spaces. */
 function wrapped(text: string, indent: string, width: number): string {
   const lines: string[] = [];
@@ -121,8 +132,12 @@ function addTestnet(program: Command): void {
     )
     .option('--dir <path>', 'keep the network here: identities and ports stay the same across restarts')
     .option('--json', 'one JSON event a line on stdout; `ready` has the addresses of everything', false)
-    .option('--run <cmd>', 'run a shell command inside the network, stop everything, exit with its status')
-    .option('--timeout <s>', 'give up when it is not ready after so many seconds', wholeNumber, 120)
+    .option(
+      '--run <cmd>',
+      'run a shell command inside the network, stop everything, exit with its status',
+      shellCommand,
+    )
+    .option('--timeout <s>', 'give up when it is not ready after so many seconds', seconds, 120)
     .addHelpText(
       'after',
       `

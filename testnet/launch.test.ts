@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -184,6 +185,19 @@ test('a network that cannot be is refused with status 125', async (t) => {
   );
 });
 
+test('a node that dies in a network that is not kept is no reason to look for its log', async (t) => {
+  const holder = createServer();
+  await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => holder.close());
+  const { port } = holder.address() as AddressInfo;
+  const error = await t.throwsAsync(launchTestnet(fakes({ socks: `127.0.0.1:${port}` })));
+  t.regex(error.message, /^client ended with status 1\. Keep its log with --dir\./);
+});
+
 test('a proxy address that is none is refused before anything starts', async (t) => {
+  for (const port of ['0', '65536', '99999'])
+    await t.throwsAsync(launchTestnet(fakes({ socks: `127.0.0.1:${port}` })), {
+      message: /a port is 1 to 65535/,
+    });
   await t.throwsAsync(launchTestnet(fakes({ socks: 'foo' })), { message: /--socks "foo" is not host:port/ });
 });

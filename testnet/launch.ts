@@ -137,12 +137,16 @@ async function keptPorts(kept: Kept, size: NetworkSize, directory: string): Prom
   );
 }
 
+/** Throws for a `--socks` that cannot be. */
+function checkSocks(asked: string): void {
+  const port = /^(?:\[[0-9a-f:.]+\]|[^\s:]+):(\d{1,5}|auto)$/i.exec(asked)?.[1];
+  if (port === undefined) throw new LaunchError(`--socks "${asked}" is not host:port`);
+  if (Number(port) < 1 || Number(port) > 65_535)
+    throw new LaunchError(`--socks "${asked}": a port is 1 to 65535, or auto`);
+}
+
 async function chooseSocks(asked: string | undefined): Promise<string> {
-  if (asked !== undefined) {
-    if (!/^(\[[0-9a-f:.]+\]|[^\s:]+):(\d{1,5}|auto)$/i.test(asked))
-      throw new LaunchError(`--socks "${asked}" is not host:port`);
-    return asked;
-  }
+  if (asked !== undefined) return asked;
   return (await isFree({ host: '127.0.0.1', port: DEFAULT_SOCKS_PORT }))
     ? `127.0.0.1:${DEFAULT_SOCKS_PORT}`
     : '127.0.0.1:auto';
@@ -150,6 +154,7 @@ async function chooseSocks(asked: string | undefined): Promise<string> {
 
 /** Starts a network and waits until a page was fetched through it. Leaves nothing behind when it fails. */
 export async function launchTestnet(options: TestnetOptions): Promise<Testnet> {
+  if (options.socks !== undefined) checkSocks(options.socks);
   const temporary = options.directory === undefined;
   const directory = resolve(options.directory ?? temporaryDirectory());
   makeDirectory(directory);
@@ -227,7 +232,7 @@ async function bringUp(
   );
   made(network);
   network.listen(tell);
-  const failed = firstDeath(network, directory);
+  const failed = firstDeath(network, options.directory === undefined ? undefined : directory);
   await network.start();
   tell({ type: 'started' });
 
@@ -284,11 +289,11 @@ function abortion(aborted: Promise<unknown> | undefined): Promise<never> {
 }
 
 /** Rejects when a process ends before the network works. */
-function firstDeath(network: Network, directory: string): Promise<never> {
+function firstDeath(network: Network, kept: string | undefined): Promise<never> {
   const death = new Promise<never>((_, reject) => {
     network.listen((event) => {
       if (event.type === 'exit' && !event.expected)
-        reject(new NodeDiedError(network.state(event.name), event.end, directory));
+        reject(new NodeDiedError(network.state(event.name), event.end, kept));
     });
   });
   // After the race nobody looks at it any more.

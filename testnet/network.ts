@@ -47,13 +47,15 @@ export type NetworkEvent =
 
 /** A node that would not live. */
 export class NodeDiedError extends CepaError {
-  constructor(state: NodeState, end: ChildEnd, directory: string) {
+  /** `kept`: the network's directory, unless it goes with the network. */
+  constructor(state: NodeState, end: ChildEnd, kept: string | undefined) {
     const how = end.signal ? `was killed by ${end.signal}` : `ended with status ${end.code}`;
     const words = state.child?.lastWords() ?? '';
-    super(
-      'node-died',
-      `${state.plan.name} ${how}. Its log: ${join(nodeDirectory(directory, state.plan), 'notice.log')}\n${words}`,
-    );
+    const log =
+      kept === undefined
+        ? 'Keep its log with --dir.'
+        : `Its log: ${join(nodeDirectory(kept, state.plan), 'notice.log')}`;
+    super('node-died', `${state.plan.name} ${how}. ${log}\n${words}`);
   }
 }
 

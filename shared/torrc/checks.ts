@@ -57,7 +57,9 @@ const roleRules: Rule[] = [
   error(
     ['ORPort'],
     (checked) =>
-      relays(checked) && checked.options.ORPort.length === 0 && `a ${checked.role} needs an ORPort`,
+      relays(checked) &&
+      checked.options.ORPort.length === 0 &&
+      `${checked.role === 'relay' ? 'a relay' : 'an authority'} needs an ORPort`,
   ),
   error(
     ['DirPort'],

@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ConfigFileError, includeFiles, loadConfig } from './config.js';
 
@@ -53,4 +53,7 @@ test('a torrc that cannot be read says which and why', (t) => {
     instanceOf: ConfigFileError,
   });
   t.is(error.message, `${file}: no such file`);
+  t.throws(() => loadConfig({ role: 'client', files: [dirname(file)], args: [] }), {
+    message: `${dirname(file)}: a directory, not a file`,
+  });
 });

@@ -21,12 +21,17 @@ export interface ConfigSource {
   readonly args: readonly string[];
 }
 
+const FILE_ERRORS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EACCES: 'permission denied',
+  EISDIR: 'a directory, not a file',
+};
+
 /** A torrc that cannot be read. */
 export class ConfigFileError extends CepaError {
   constructor(path: string, error: unknown) {
-    const code = (error as NodeJS.ErrnoException | undefined)?.code;
-    const why = code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : String(error);
-    super('config-file', `${path}: ${why}`, { cause: error });
+    const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
+    super('config-file', `${path}: ${FILE_ERRORS[code] ?? String(error)}`, { cause: error });
   }
 }
 
