@@ -30,7 +30,7 @@ import type { Transport } from '../shared/runtime/types.js';
 import { memoryStore } from '../shared/store/memory.js';
 import { loadOptions } from '../shared/torrc/parse.js';
 import type { Role } from '../shared/torrc/table-types.js';
-import { openTransport } from '../testnet/process/world.js';
+import { startThreads } from '../testnet/process/world.js';
 
 /** What a relay tells of itself. */
 export interface HopAddress {
@@ -81,7 +81,8 @@ async function relay(host: string): Promise<void> {
   const report: Env['report'] = (event) => {
     if (event.type === 'listening' && event.what === 'or') port = event.port;
   };
-  const env = await world(report, openTransport(options, failed));
+  const { transport, crew } = startThreads(options, failed);
+  const env: Env = { ...(await world(report, transport)), ...(crew && { crew }) };
   const { keys } = await startRelay(options, env);
   const told: HopAddress = {
     host,

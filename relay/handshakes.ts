@@ -7,7 +7,7 @@ import { ProtocolError } from '../shared/bytes/errors.js';
 import { CREATE_FAST, CREATE2, CREATED2 } from '../shared/cell/channel-cells.js';
 import { Command, HandshakeType } from '../shared/cell/commands.js';
 import { decodeClientParams, encodeServerParams } from '../shared/crypto/circuitExtensions.js';
-import { answerFast, answerNtor, answerNtorV3 } from '../shared/crypto/handshake.js';
+import { answerFast, answerNtor, answerNtorV3, type OnionKeys } from '../shared/crypto/handshake.js';
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
 import type { CongestionStats } from '../shared/onion/congestion-stats.js';
 import { type ConsensusParam, type FlowControl, windowFlow } from '../shared/onion/flow.js';
@@ -40,11 +40,57 @@ export interface HandshakeEnv {
 /** Whether a create cell's handshake waits in the queue (public-key work) or is answered at once. */
 export const isCheap = (command: number): boolean => command === Command.CREATE_FAST;
 
+/** Who answers CREATE2, and what is granted. */
+export interface Answerer {
+  readonly rsaId: Uint8Array;
+  readonly ed25519Id: Uint8Array;
+  readonly onionKeys: OnionKeys;
+  readonly random: Random;
+  /** Cells between SENDMEs where congestion control is granted; undefined grants none. */
+  readonly sendmeInc: number | undefined;
+}
+
+/** What public-key work gives. */
+export interface Exchanged {
+  /** HDATA of CREATED2. */
+  readonly reply: Uint8Array;
+  readonly keys: HopKeys;
+  /** Congestion control was agreed on, with so many cells between SENDMEs. */
+  readonly sendmeInc: number | undefined;
+}
+
 /** CREATE2 handshake types this relay speaks. */
-const answerers: Record<number, (data: Uint8Array, env: HandshakeEnv) => Answer> = {
-  [HandshakeType.NTOR]: answerPlain,
-  [HandshakeType.NTOR_V3]: answerWithMessage,
+const exchanges: Record<number, (data: Uint8Array, answerer: Answerer) => Exchanged> = {
+  [HandshakeType.NTOR]: exchangePlain,
+  [HandshakeType.NTOR_V3]: exchangeWithMessage,
 };
+
+/** Who answers now. */
+export const answererOf = ({ keys, random, param }: HandshakeEnv): Answerer => ({
+  rsaId: keys.rsaId,
+  ed25519Id: keys.ed25519Id,
+  onionKeys: keys.ntor.onionKeys,
+  random,
+  sendmeInc: param('cc_alg', 2, 0, 2) === 2 ? param('cc_sendme_inc', 31, 1, 254) : undefined,
+});
+
+/** The public-key work of a CREATE2 cell. Throws ProtocolError or DecodeError when it is refused. */
+export function exchangeKeys(body: Uint8Array, answerer: Answerer): Exchanged {
+  const { type, data } = CREATE2.decode(body);
+  const exchange = exchanges[type];
+  if (!exchange) throw new ProtocolError(`CREATE2 with handshake type ${type}`);
+  return exchange(data, answerer);
+}
+
+/** What CREATED2 says, and what it agrees to. */
+export function answerExchanged({ reply, keys, sendmeInc }: Exchanged, env: HandshakeEnv): Answer {
+  const { congestion, param, clock } = env;
+  const flow =
+    sendmeInc === undefined
+      ? windows(env)
+      : vegasFlow({ sendmeInc, param, path: 'exit', ...(congestion && { stats: congestion }) }, clock);
+  return { command: Command.CREATED2, body: CREATED2.encode({ data: reply }), keys, flow };
+}
 
 /**
  * Answers a create cell. Throws ProtocolError or DecodeError when it is refused: CREATE (TAP) is dead, and a bad
@@ -56,13 +102,8 @@ export function answerCreate(command: number, body: Uint8Array, env: HandshakeEn
     return { command: Command.CREATED_FAST, body: reply, keys, flow: windows(env, true) };
   }
   if (command !== Command.CREATE2) throw new ProtocolError(`create cell with command ${command}`);
-  const { type, data } = CREATE2.decode(body);
-  const answerer = answerers[type];
-  if (!answerer) throw new ProtocolError(`CREATE2 with handshake type ${type}`);
-  return answerer(data, env);
+  return answerExchanged(exchangeKeys(body, answererOf(env)), env);
 }
-
-const created2 = (data: Uint8Array) => ({ command: Command.CREATED2, body: CREATED2.encode({ data }) });
 
 /** The fixed windows, by the consensus. */
 const windows = ({ param }: HandshakeEnv, fast = false): FlowControl =>
@@ -72,37 +113,25 @@ const windows = ({ param }: HandshakeEnv, fast = false): FlowControl =>
     acceptVersion: param('sendme_accept_min_version', 0, 0, 255),
   });
 
-function answerPlain(data: Uint8Array, env: HandshakeEnv): Answer {
-  const identity = { rsaId: env.keys.rsaId, keys: env.keys.ntor.onionKeys };
-  const { reply, keys } = answerNtor(data, identity, env.random);
-  return { ...created2(reply), keys, flow: windows(env) };
+function exchangePlain(data: Uint8Array, { rsaId, onionKeys, random }: Answerer): Exchanged {
+  return { ...answerNtor(data, { rsaId, keys: onionKeys }, random), sendmeInc: undefined };
 }
 
-function answerWithMessage(data: Uint8Array, env: HandshakeEnv): Answer {
-  const identity = { ed25519Id: env.keys.ed25519Id, keys: env.keys.ntor.onionKeys };
-  let flow: FlowControl | undefined;
+function exchangeWithMessage(data: Uint8Array, answerer: Answerer): Exchanged {
+  const { ed25519Id, onionKeys, random } = answerer;
+  let sendmeInc: number | undefined;
   const respond = (message: Uint8Array) => {
-    const agreed = agree(message, env);
-    flow = agreed.flow;
-    return agreed.message;
+    sendmeInc = agree(message, answerer);
+    return encodeServerParams(sendmeInc === undefined ? {} : { sendmeInc });
   };
-  const { reply, keys } = answerNtorV3(data, identity, respond, env.random);
-  return { ...created2(reply), keys, flow: flow ?? windows(env) };
+  const { reply, keys } = answerNtorV3(data, { ed25519Id, keys: onionKeys }, respond, random);
+  return { reply, keys, sendmeInc };
 }
 
 /** Reads the client's requests and grants what there is. What cannot be granted must fail (prop346). */
-function agree(message: Uint8Array, env: HandshakeEnv): { message: Uint8Array; flow: FlowControl } {
+function agree(message: Uint8Array, { sendmeInc }: Answerer): number | undefined {
   const wanted = decodeClientParams(message);
   if (wanted.subprotocols.length > 0)
     throw new ProtocolError('ntor-v3 asks for a subprotocol this relay does not speak');
-  const enabled = env.param('cc_alg', 2, 0, 2) === 2;
-  if (!wanted.congestionControl || !enabled) return { message: encodeServerParams({}), flow: windows(env) };
-  const sendmeInc = env.param('cc_sendme_inc', 31, 1, 254);
-  return {
-    message: encodeServerParams({ sendmeInc }),
-    flow: vegasFlow(
-      { sendmeInc, param: env.param, path: 'exit', ...(env.congestion && { stats: env.congestion }) },
-      env.clock,
-    ),
-  };
+  return wanted.congestionControl ? sendmeInc : undefined;
 }

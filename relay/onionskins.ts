@@ -1,6 +1,7 @@
 /**
  * The queue of CREATE2 handshakes. A handshake costs a hundred microseconds of public-key work, so they are taken a
  * few at a time between turns of reading, and a burst of them waits here without delaying the cells of open circuits.
+ * With other threads at hand the work of a burst is theirs.
  * The queue is bounded by the time it would take to empty it (`MaxOnionQueueDelay`); over that the oldest goes, since
  * its client has waited longest and is nearest to giving up (C tor: `have_room_for_onionskin`, `onion_pending_add`).
  *
@@ -33,6 +34,14 @@ const PER_TURN = 16;
 /** Milliseconds one handshake is taken to cost before any was measured. */
 const FIRST_GUESS = 0.3;
 
+/** Where handshakes are answered that are many. */
+export interface Elsewhere<S> {
+  /** How many batches may be under way. */
+  readonly batches: number;
+  /** Answers a batch; `done` is called when all are. */
+  answer(skins: readonly S[], done: () => void): void;
+}
+
 /** Counts since the start. */
 export interface OnionskinCounts {
   readonly waiting: number;
@@ -41,25 +50,28 @@ export interface OnionskinCounts {
 }
 
 /** First in, first out; a Map keeps the order and lets a dead circuit's entry go in O(1). */
-export class OnionskinQueue {
-  private readonly waiting = new Map<Onionskin, number>();
+export class OnionskinQueue<S extends Onionskin = Onionskin> {
+  private readonly waiting = new Map<S, number>();
   private cost = FIRST_GUESS;
   private scheduled = false;
   private answered = 0;
   private droppedCount = 0;
   private readonly clock: Clock;
   private readonly limits: () => OnionskinLimits;
+  private readonly elsewhere: Elsewhere<S> | undefined;
+  private underWay = 0;
 
-  constructor(clock: Clock, limits: () => OnionskinLimits) {
+  constructor(clock: Clock, limits: () => OnionskinLimits, elsewhere?: Elsewhere<S>) {
     this.clock = clock;
     this.limits = limits;
+    this.elsewhere = elsewhere;
   }
 
   get counts(): OnionskinCounts {
     return { waiting: this.waiting.size, answered: this.answered, dropped: this.droppedCount };
   }
 
-  add(skin: Onionskin): void {
+  add(skin: S): void {
     const limits = this.limits();
     const room = Math.min(MAX_ROOM, Math.max(MIN_ROOM, Math.floor(limits.maxDelay / this.cost)));
     if (this.waiting.size >= room) this.dropOldest();
@@ -68,7 +80,7 @@ export class OnionskinQueue {
   }
 
   /** The circuit is gone: its handshake need not be done. */
-  cancel(skin: Onionskin): void {
+  cancel(skin: S): void {
     this.waiting.delete(skin);
   }
 
@@ -77,7 +89,7 @@ export class OnionskinQueue {
     if (!first.done) this.drop(first.value);
   }
 
-  private drop(skin: Onionskin): void {
+  private drop(skin: S): void {
     this.waiting.delete(skin);
     this.droppedCount++;
     skin.dropped();
@@ -85,29 +97,58 @@ export class OnionskinQueue {
 
   private schedule(): void {
     if (this.scheduled || this.waiting.size === 0) return;
+    if (this.elsewhere && this.underWay >= this.elsewhere.batches) return;
     this.scheduled = true;
     this.clock.defer(this.run);
   }
 
   private readonly run = (): void => {
     this.scheduled = false;
+    // The way to another thread takes longer than one handshake.
+    if (this.elsewhere && this.waiting.size > 1) this.handOut(this.elsewhere);
+    else this.answerHere();
+  };
+
+  private answerHere(): void {
     const start = this.clock.monotonic();
-    const oldest = start - this.limits().waitCutoff;
-    let done = 0;
+    const skins = this.take(start);
+    for (const skin of skins) skin.answer();
+    this.answered += skins.length;
+    if (skins.length > 0) this.learnCost((this.clock.monotonic() - start) / skins.length);
+    this.schedule();
+  }
+
+  private handOut(elsewhere: Elsewhere<S>): void {
+    while (this.underWay < elsewhere.batches && this.waiting.size > 0) {
+      const start = this.clock.monotonic();
+      const skins = this.take(start);
+      if (skins.length === 0) return;
+      const ahead = ++this.underWay;
+      elsewhere.answer(skins, () => {
+        this.underWay--;
+        this.answered += skins.length;
+        // What was under way before it took its share of the time.
+        this.learnCost((this.clock.monotonic() - start) / (skins.length * ahead));
+        this.schedule();
+      });
+    }
+  }
+
+  /** Takes the oldest off the queue, as many as one turn has time for; those that waited too long are dropped. */
+  private take(now: number): S[] {
+    const oldest = now - this.limits().waitCutoff;
+    const skins: S[] = [];
     for (const [skin, since] of this.waiting) {
       if (since < oldest) {
         this.drop(skin);
         continue;
       }
-      if (done === PER_TURN) break;
+      if (skins.length === PER_TURN) break;
       this.waiting.delete(skin);
-      skin.answer();
-      done++;
+      skins.push(skin);
     }
-    this.answered += done;
-    if (done > 0) this.learnCost((this.clock.monotonic() - start) / done);
-    this.schedule();
-  };
+    return skins;
+  }
 
   /** A moving average, so that one slow turn does not shrink the queue. */
   private learnCost(perHandshake: number): void {

@@ -17,11 +17,13 @@ import type { Channel, ChannelHandler, Leg } from '../shared/link/types.js';
 import type { Log } from '../shared/log/types.js';
 import { CongestionStats } from '../shared/onion/congestion-stats.js';
 import type { IncomingStream } from '../shared/onion/types.js';
+import type { Crew } from '../shared/runtime/types.js';
 import { type CircuitHost, RelayCircuit } from './circuit.js';
 import type { DosDefences } from './dos.js';
-import { answerCreate, type HandshakeEnv, isCheap } from './handshakes.js';
+import { exchangedOf, type HandshakeAnswers, handshakeJob } from './handshake-job.js';
+import { type Answer, answerCreate, answerExchanged, type HandshakeEnv, isCheap } from './handshakes.js';
 import { HsRoles, type HsRolesStatus } from './hs-roles.js';
-import { OnionskinQueue } from './onionskins.js';
+import { type Elsewhere, type Onionskin, OnionskinQueue } from './onionskins.js';
 
 /** RESOLVED: an error that may pass. */
 const TRY_AGAIN = RESOLVED.encode({ answers: [{ type: 'error', transient: true, ttl: 0 }] });
@@ -31,11 +33,23 @@ export interface SwitchEnv
   extends HandshakeEnv,
     Omit<CircuitHost, 'closed' | 'hsMessage' | 'queueFull' | 'drop'> {
   readonly defences: DosDefences;
+  /** Threads for handshakes. */
+  readonly crew?: Crew;
   /** A circuit was asked for on the channel. */
   asked?(channel: Channel): void;
   /** Whether new circuits are refused because the relay is going down. */
   hibernating(): boolean;
 }
+
+/** A CREATE2 handshake that waits. */
+interface WaitingSkin extends Onionskin {
+  readonly body: Uint8Array;
+  /** Was answered by another thread. */
+  answered(answer: HandshakeAnswers[number]): void;
+}
+
+/** Batches for each thread: one to work on, and one to go on with. */
+const BATCHES_EACH = 2;
 
 type Handshake = 'fast' | 'ntor' | 'ntor-v3' | 'other';
 type HandshakeCounts = Readonly<Record<Handshake, number>>;
@@ -73,7 +87,7 @@ export class CircuitSwitch implements ChannelHandler {
   private readonly log: Log;
   private readonly circuits = new Set<RelayCircuit>();
   private readonly host: CircuitHost;
-  private readonly onionskins: OnionskinQueue;
+  private readonly onionskins: OnionskinQueue<WaitingSkin>;
   private readonly roles: HsRoles;
   private readonly handshakes = noHandshakes();
   private readonly processed = noHandshakes();
@@ -88,10 +102,11 @@ export class CircuitSwitch implements ChannelHandler {
   constructor(env: SwitchEnv) {
     this.env = { ...env, congestion: this.congestion };
     this.log = env.log;
-    this.onionskins = new OnionskinQueue(env.clock, () => ({
+    const limits = () => ({
       maxDelay: env.param('MaxOnionQueueDelay', 1750, 1, 0x7fffffff),
       waitCutoff: 1000 * env.param('onion_queue_wait_cutoff', 5, 1, 0x7fffffff),
-    }));
+    });
+    this.onionskins = new OnionskinQueue(env.clock, limits, env.crew && this.byCrew(env.crew));
     this.roles = new HsRoles(env);
     this.host = {
       clock: env.clock,
@@ -131,14 +146,15 @@ export class CircuitSwitch implements ChannelHandler {
     this.circuits.add(circuit);
     this.created++;
     if (isCheap(command)) {
-      this.answer(circuit, command, body, handshake);
+      this.answer(circuit, handshake, () => answerCreate(command, body, this.env));
       return;
     }
     const copy = Uint8Array.from(body);
-    const onionskin = {
-      answer: () => {
-        if (!circuit.closed) this.answer(circuit, command, copy, handshake);
-      },
+    const onionskin: WaitingSkin = {
+      body: copy,
+      answer: () => this.answer(circuit, handshake, () => answerCreate(command, copy, this.env)),
+      answered: (answer) =>
+        this.answer(circuit, handshake, () => answerExchanged(exchangedOf(answer), this.env)),
       dropped: () => {
         this.dropped[handshake]++;
         circuit.close(DestroyReason.RESOURCELIMIT);
@@ -153,10 +169,24 @@ export class CircuitSwitch implements ChannelHandler {
     leg.destroy(reason);
   }
 
-  private answer(circuit: RelayCircuit, command: number, body: Uint8Array, handshake: Handshake): void {
+  private byCrew(crew: Crew): Elsewhere<WaitingSkin> {
+    return {
+      batches: BATCHES_EACH * crew.size,
+      answer: (skins, done) => {
+        const bodies = skins.map(({ body }) => body);
+        crew.ask(handshakeJob(bodies, this.env), (answers) => {
+          for (const [i, answer] of (answers as HandshakeAnswers).entries()) skins[i]!.answered(answer);
+          done();
+        });
+      },
+    };
+  }
+
+  private answer(circuit: RelayCircuit, handshake: Handshake, make: () => Answer): void {
+    if (circuit.closed) return;
     circuit.onGone = undefined;
     try {
-      const answer = answerCreate(command, body, this.env);
+      const answer = make();
       circuit.answer(answer.command, answer.body, answer);
       this.processed[handshake]++;
     } catch (error) {

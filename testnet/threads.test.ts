@@ -16,7 +16,7 @@ import { osRandom, realClock, realTransport } from '../shared/runtime/real.js';
 import { systemResolver } from '../shared/runtime/resolver.js';
 import { memoryStore } from '../shared/store/memory.js';
 import { loadOptions } from '../shared/torrc/parse.js';
-import { openTransport } from './process/world.js';
+import { startThreads } from './process/world.js';
 
 const NOBODY = `DirAuthority nobody orport=7001 v3ident=${'A'.repeat(40)} 127.250.0.1:7000 ${'B'.repeat(40)}`;
 const SIZE = 10_000_000;
@@ -45,13 +45,14 @@ async function relay(t: ExecutionContext, host: string): Promise<Running> {
   const files = [{ name: 'torrc', text: lines.join('\n') }];
   const { options } = loadOptions({ files, args: [], role: 'relay' });
   const failures: Error[] = [];
-  const transport = openTransport(options, (error) => failures.push(error));
+  const { transport, crew, close } = startThreads(options, (error) => failures.push(error));
   const log = memoryLog();
   let port = 0;
   const env: Env = {
     clock: realClock,
     random: osRandom,
     transport,
+    ...(crew && { crew }),
     resolver: await systemResolver(realClock),
     log,
     store: memoryStore(),
@@ -62,7 +63,7 @@ async function relay(t: ExecutionContext, host: string): Promise<Running> {
   const node = await startRelay(options, env);
   t.teardown(async () => {
     await node.stop(false);
-    await transport.close();
+    await close();
   });
   const { keys } = node;
   const target: HopTarget = {
@@ -128,6 +129,38 @@ test('10 MB there and back through three relays come as they were', async (t) =>
   });
   t.is(got.digest('hex'), sent.digest('hex'));
   circuit.close();
+  for (const { failures } of relays) t.deepEqual(failures, []);
+});
+
+test('a burst of handshakes is answered by the threads, each circuit by its own keys', async (t) => {
+  const relays = await Promise.all(['127.186.0.1', '127.187.0.1'].map((host) => relay(t, host)));
+  const [first, second] = relays.map(({ target }) => target) as [HopTarget, HopTarget];
+  const env = { clock: realClock, random: osRandom, transport: realTransport(), log: memoryLog() };
+  const channels = createChannelManager(env, {
+    handler: { create: (leg) => leg.destroy(DestroyReason.PROTOCOL), closed() {} },
+  });
+  t.teardown(() => channels.close());
+  const port = await echo(t);
+  const circuits = await Promise.all(
+    Array.from({ length: 60 }, () => buildCircuit(env, channels, [first, second], { carries: true })),
+  );
+  const echoed = circuits.map(
+    (circuit, i) =>
+      new Promise<string>((resolve, reject) => {
+        const body = BEGIN.encode({ host: '127.0.0.1', port, flags: 0 });
+        const stream = circuit.openStream(RelayCommand.BEGIN, body, {
+          connected: () => stream.write(Buffer.from(`circuit ${i}`)),
+          drain() {},
+          data: (bytes) => resolve(bytes.toString()),
+          end: (reason) => reject(new Error(`END ${reason}`)),
+        });
+      }),
+  );
+  t.deepEqual(
+    await Promise.all(echoed),
+    circuits.map((_, i) => `circuit ${i}`),
+  );
+  for (const circuit of circuits) circuit.close();
   for (const { failures } of relays) t.deepEqual(failures, []);
 });
 

@@ -5,3 +5,5 @@
  */
 
 export const LINK_THREAD = new URL('../shared/runtime/workers/thread.js', import.meta.url);
+
+export const HANDSHAKE_THREAD = new URL('../relay/handshake-thread.js', import.meta.url);

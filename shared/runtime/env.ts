@@ -6,7 +6,7 @@
 import type { Log } from '../log/types.js';
 import type { Metrics } from '../metrics/types.js';
 import type { Store } from '../store/types.js';
-import type { Clock, Random, Resolver, Transport } from './types.js';
+import type { Clock, Crew, Random, Resolver, Transport } from './types.js';
 
 /** What a node tells whoever started it (the testnet's display, readiness checks, tests). Never a secret, never a destination. */
 export type NodeEvent =
@@ -55,6 +55,8 @@ export interface Env {
   readonly store: Store;
   /** A store for a directory that is not under this node's own, e.g. HiddenServiceDir. */
   readonly storeAt?: (directory: string) => Store;
+  /** Threads for a relay's handshakes; they are done in this one when absent. */
+  readonly crew?: Crew;
   /** Where numbers go; nowhere when absent. */
   readonly metrics?: Metrics;
   /** Bytes of memory there are for this process, for limits that follow from it. */

@@ -131,6 +131,14 @@ export interface Transport {
   ): Promise<Listener>;
 }
 
+/** Other threads, for work that takes long. What is asked and answered is plain data: it is copied. */
+export interface Crew {
+  /** How many there are. */
+  readonly size: number;
+  /** Has the least busy one do a job. `done` is called later, never within. */
+  ask(job: unknown, done: (answer: unknown) => void): void;
+}
+
 /** One answer of a resolver; ttl in seconds. */
 export interface ResolvedAddress {
   readonly address: string;

@@ -135,7 +135,7 @@ class NodeProcess {
   private stopping = 0;
   private reloadDue = false;
   private ended: () => void = () => {};
-  private closeTransport: () => Promise<void> = async () => {};
+  private closeThreads: () => Promise<void> = async () => {};
 
   constructor(source: ConfigSource, options: Options, held: Held) {
     this.source = source;
@@ -162,13 +162,14 @@ class NodeProcess {
   async run(): Promise<void> {
     const { log } = this.held;
     const world = await import('./world.js');
-    const { availableMemory, realClock, osRandom, openTransport, resolverOf, keepX25519Ahead } = world;
-    const transport = openTransport(this.options, (error) => this.bug(error));
-    this.closeTransport = () => transport.close();
+    const { availableMemory, realClock, osRandom, startThreads, resolverOf, keepX25519Ahead } = world;
+    const { transport, crew, close } = startThreads(this.options, (error) => this.bug(error));
+    this.closeThreads = close;
     const env: Env = {
       clock: realClock,
       random: osRandom,
       transport,
+      ...(crew && { crew }),
       resolver: await resolverOf(this.options),
       log,
       store: diskStore(this.options.DataDirectory),
@@ -241,7 +242,7 @@ class NodeProcess {
     } catch (error) {
       log.error('Could not stop in order', { error });
     }
-    await this.closeTransport();
+    await this.closeThreads();
     this.ended();
   }
 

@@ -5,10 +5,11 @@
  */
 import { realClock, realTransport } from '../../shared/runtime/real.js';
 import { resolvConfResolver, systemResolver } from '../../shared/runtime/resolver.js';
-import type { Resolver } from '../../shared/runtime/types.js';
-import { type ThreadedTransport, threadedTransport } from '../../shared/runtime/workers/transport.js';
+import type { Crew, Resolver, Transport } from '../../shared/runtime/types.js';
+import { startCrew } from '../../shared/runtime/workers/crew.js';
+import { threadedTransport } from '../../shared/runtime/workers/transport.js';
 import type { Options } from '../../shared/torrc/options.js';
-import { LINK_THREAD } from '../threads.js';
+import { HANDSHAKE_THREAD, LINK_THREAD } from '../threads.js';
 
 export { keepX25519Ahead } from '../../shared/crypto/key-pool.js';
 export { availableMemory, osRandom, realClock } from '../../shared/runtime/real.js';
@@ -19,14 +20,27 @@ export const resolverOf = (options: Options): Promise<Resolver> =>
     ? systemResolver(realClock)
     : resolvConfResolver(options.ServerDNSResolvConfFile, realClock);
 
+/** What runs in other threads. */
+export interface Threads {
+  readonly transport: Transport;
+  /** For handshakes; absent with one core. */
+  readonly crew?: Crew;
+  close(): Promise<void>;
+}
+
 /**
- * The transport for as many threads as the options ask for: with two or more, links get one of their own. `failed` is
- * told when that came to an unexpected end.
+ * Starts the threads that the options ask for: with two cores or more, one for links, and what is left, at least one, for
+ * handshakes. `failed` is told when one came to an unexpected end.
  */
-export const openTransport = (
-  { NumCPUs }: Pick<Options, 'NumCPUs'>,
-  failed: (error: Error) => void,
-): ThreadedTransport =>
-  NumCPUs > 1
-    ? threadedTransport({ failed, script: LINK_THREAD })
-    : { ...realTransport(), close: async () => {} };
+export function startThreads({ NumCPUs }: Pick<Options, 'NumCPUs'>, failed: (error: Error) => void): Threads {
+  if (NumCPUs < 2) return { transport: realTransport(), close: async () => {} };
+  const transport = threadedTransport({ failed, script: LINK_THREAD });
+  const crew = startCrew({ size: Math.max(1, NumCPUs - 2), failed, script: HANDSHAKE_THREAD });
+  return {
+    transport,
+    crew,
+    close: async () => {
+      await Promise.all([transport.close(), crew.close()]);
+    },
+  };
+}
