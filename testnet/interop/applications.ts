@@ -4,13 +4,9 @@
  * @module
  */
 import { createHash } from 'node:crypto';
-import { connect, type Socket } from 'node:net';
 import type { NetAddress } from '../../shared/runtime/types.js';
 import { FetchError } from '../socks-fetch.js';
-
-const CONNECT = 1;
-/** C tor's extension (socks-extensions): resolves a name, opens no stream. */
-const RESOLVE = 0xf0;
+import { askSocks, SOCKS_CONNECT, SOCKS_RESOLVE } from './socks.js';
 
 /** What a download came to. */
 export interface Download {
@@ -18,85 +14,6 @@ export interface Download {
   /** SHA-256, hex. */
   readonly sha256: string;
   readonly seconds: number;
-}
-
-/** One SOCKS5 exchange with a user name, which isolates it; the socket behind the reply, and the reply's address. */
-async function ask(
-  proxy: NetAddress,
-  command: number,
-  host: string,
-  port: number,
-  user: string,
-  timeout: number,
-): Promise<{ socket: Socket; address: string; rest: Buffer }> {
-  const socket = connect(proxy.port, proxy.host);
-  socket.setTimeout(timeout, () => socket.destroy(new FetchError(`no answer within ${timeout / 1000} s`)));
-  const reader = new SocketReader(socket);
-  const [name, who] = [Buffer.from(host, 'latin1'), Buffer.from(user, 'latin1')];
-  try {
-    socket.write(Buffer.from([5, 1, 2]));
-    await reader.exactly(2);
-    socket.write(Buffer.concat([Buffer.from([1, who.length]), who, Buffer.from([1, 0x78])]));
-    await reader.exactly(2);
-    socket.write(
-      Buffer.concat([
-        Buffer.from([5, command, 0, 3, name.length]),
-        name,
-        Buffer.from([port >> 8, port & 255]),
-      ]),
-    );
-    const head = await reader.exactly(4);
-    if (head[1] !== 0) throw new FetchError(`${host}:${port}: the proxy answered ${head[1]}`);
-    const length = head[3] === 1 ? 4 : head[3] === 4 ? 16 : (await reader.exactly(1))[0]!;
-    const address = await reader.exactly(length);
-    await reader.exactly(2);
-    return { socket, address: [...address].join('.'), rest: reader.release() };
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
-}
-
-class SocketReader {
-  private readonly socket: Socket;
-  private held = Buffer.alloc(0);
-  private failure: Error | undefined;
-  private wake: () => void = () => {};
-  private readonly heard = (chunk: Buffer) => {
-    this.held = Buffer.concat([this.held, chunk]);
-    this.wake();
-  };
-
-  constructor(socket: Socket) {
-    this.socket = socket;
-    socket.on('data', this.heard);
-    socket.on('error', (error) => {
-      this.failure = error;
-      this.wake();
-    });
-    socket.on('close', () => {
-      this.failure ??= new FetchError('the proxy closed the connection');
-      this.wake();
-    });
-  }
-
-  async exactly(length: number): Promise<Buffer> {
-    while (this.held.length < length) {
-      if (this.failure) throw this.failure;
-      await new Promise<void>((resolve) => {
-        this.wake = resolve;
-      });
-    }
-    const taken = this.held.subarray(0, length);
-    this.held = this.held.subarray(length);
-    return taken;
-  }
-
-  release(): Buffer {
-    this.socket.off('data', this.heard);
-    this.socket.pause();
-    return this.held;
-  }
 }
 
 /** What a download is of; `user` isolates it from others. */
@@ -114,7 +31,11 @@ export interface DownloadRequest {
 export async function download(request: DownloadRequest): Promise<Download> {
   const { proxy, host, port, path, user = 'interop', timeout = 120_000 } = request;
   const started = performance.now();
-  const { socket, rest } = await ask(proxy, CONNECT, host, port, user, timeout);
+  const { socket, code } = await askSocks({ proxy, command: SOCKS_CONNECT, host, port, user, timeout });
+  if (code !== 0) {
+    socket.destroy();
+    throw new FetchError(`${host}:${port}: the proxy answered ${code}`, { reply: code });
+  }
   const hash = createHash('sha256');
   let size = 0;
   let head: Buffer | undefined = Buffer.alloc(0);
@@ -139,7 +60,6 @@ export async function download(request: DownloadRequest): Promise<Download> {
     });
     socket.on('error', reject);
     socket.on('close', () => reject(new FetchError(`closed after ${size} of ${wanted} bytes`)));
-    take(rest);
     socket.resume();
     socket.write(`GET ${path} HTTP/1.0\r\nHost: ${host}\r\n\r\n`);
   }).finally(() => socket.destroy());
@@ -148,8 +68,17 @@ export async function download(request: DownloadRequest): Promise<Download> {
 
 /** The address a name has, as an exit resolves it. */
 export async function resolveName(proxy: NetAddress, name: string, user = 'resolve'): Promise<string> {
-  const { socket, address } = await ask(proxy, RESOLVE, name, 0, user, 120_000);
+  const command = SOCKS_RESOLVE;
+  const { socket, code, address } = await askSocks({
+    proxy,
+    command,
+    host: name,
+    port: 0,
+    user,
+    timeout: 120_000,
+  });
   socket.destroy();
+  if (code !== 0) throw new FetchError(`${name}: the proxy answered ${code}`, { reply: code });
   return address;
 }
 

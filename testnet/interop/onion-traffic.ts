@@ -6,9 +6,9 @@
  */
 import { createHash } from 'node:crypto';
 import { createServer, request, type Server } from 'node:http';
-import { connect, type Socket } from 'node:net';
 import { CepaError } from '../../shared/bytes/errors.js';
 import type { NetAddress } from '../../shared/runtime/types.js';
+import { askSocks, SOCKS_CONNECT, type SocksReply } from './socks.js';
 
 /** Milliseconds of silence after which a request failed: longer than either program's own patience. */
 const SILENCE = 150_000;
@@ -52,69 +52,8 @@ export interface Ask {
 }
 
 /** The proxy's answer: a socket to port 80 of the host where the code is 0. */
-export async function socksConnect({ proxy, host, user }: Ask): Promise<{ socket: Socket; code: number }> {
-  const socket = connect(proxy.port, proxy.host);
-  const replies = new Replies(socket);
-  const counted = (text: string) => Buffer.from([text.length, ...Buffer.from(text, 'latin1')]);
-  try {
-    socket.setTimeout(SILENCE, () => socket.destroy(new Error(`no answer of the proxy for ${host}`)));
-    socket.write(Buffer.from([5, 1, user === undefined ? 0 : 2]));
-    await replies.take(2);
-    if (user !== undefined) {
-      socket.write(Buffer.concat([Buffer.from([1]), counted(user), counted('x')]));
-      await replies.take(2);
-    }
-    socket.write(Buffer.concat([Buffer.from([5, 1, 0, 3]), counted(host), Buffer.from([0, 80])]));
-    const code = (await replies.take(10))[1]!;
-    replies.release();
-    return { socket, code };
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
-}
-
-/** What a proxy says, taken by the length of each reply. */
-class Replies {
-  private readonly socket: Socket;
-  private held = Buffer.alloc(0);
-  private failure: Error | undefined;
-  private wake = () => {};
-  private readonly heard = (chunk: Buffer) => {
-    this.held = Buffer.concat([this.held, chunk]);
-    this.wake();
-  };
-  private readonly failed = (error?: Error) => {
-    this.failure ??= error ?? new Error('the proxy closed the connection');
-    this.wake();
-  };
-
-  constructor(socket: Socket) {
-    this.socket = socket;
-    socket.on('data', this.heard);
-    socket.on('error', this.failed);
-    socket.on('close', this.failed);
-  }
-
-  async take(length: number): Promise<Buffer> {
-    while (this.held.length < length) {
-      if (this.failure) throw this.failure;
-      await new Promise<void>((resolve) => {
-        this.wake = resolve;
-      });
-    }
-    const taken = this.held.subarray(0, length);
-    this.held = this.held.subarray(length);
-    return taken;
-  }
-
-  /** Leaves the socket, and what it brought too early, to somebody else. The error listener stays. */
-  release(): void {
-    this.socket.pause();
-    this.socket.off('data', this.heard);
-    if (this.held.length > 0) this.socket.unshift(this.held);
-  }
-}
+export const socksConnect = (ask: Ask): Promise<SocksReply> =>
+  askSocks({ ...ask, command: SOCKS_CONNECT, port: 80, timeout: SILENCE });
 
 async function exchangeHttp(ask: Ask, method: 'GET' | 'POST', path: string, body?: Buffer): Promise<Buffer> {
   const { socket, code } = await socksConnect(ask);
