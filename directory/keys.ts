@@ -104,7 +104,7 @@ export async function keygenAuthority(store: Store, options: KeygenOptions): Pro
   for (const name of existing) {
     if (!options.renew && (await store.read(name)))
       throw new AuthorityKeyError(
-        `${name} is there already. To replace signing key and certificate (the old ones are kept aside), ask for renewal.`,
+        `${name} is there already. To replace signing key and certificate (the old ones are kept aside), ask for renewal (--renew).`,
       );
   }
   const stored = await store.read(IDENTITY_KEY_FILE);

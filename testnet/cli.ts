@@ -24,11 +24,17 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-function seconds(text: string): number {
+/** Whole numbers from 1 on. */
+const upTo = (most: number) => (text: string) => {
   const found = wholeNumber(text);
-  if (found === 0) throw new InvalidArgumentError('It has to be 1 or more.');
+  if (found < 1 || found > most) throw new InvalidArgumentError(`It has to be 1 to ${most}.`);
   return found;
-}
+};
+
+/** C tor's for a certificate [tor-gencert]. */
+const MOST_MONTHS = 24;
+const MOST_DAYS = 3650;
+const MOST_SECONDS = 86_400;
 
 function shellCommand(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('There is no command in it.');
@@ -137,7 +143,7 @@ function addTestnet(program: Command): void {
       'run a shell command inside the network, stop everything, exit with its status',
       shellCommand,
     )
-    .option('--timeout <s>', 'give up when it is not ready after so many seconds', seconds, 120)
+    .option('--timeout <s>', 'give up when it is not ready after so many seconds', upTo(MOST_SECONDS), 120)
     .addHelpText(
       'after',
       `
@@ -177,7 +183,7 @@ function addKeygen(program: Command): void {
     )
     .option('--dir <path>', 'data directory of the authority', DEFAULT_DIRECTORY)
     .option('--address <host:port>', 'directory address to write into the certificate')
-    .option('--months <n>', 'how long the certificate lasts', wholeNumber, 12)
+    .option('--months <n>', 'how long the certificate lasts', upTo(MOST_MONTHS), 12)
     .option('--renew', 'replace signing key and certificate; the old files are kept aside', false)
     .option('--identity <file>', 'the identity key, when it is not in the data directory')
     .option(
@@ -265,7 +271,7 @@ function addRelayKeygen(keygen: Command): void {
         "C tor's files under keys/. Run it where the master key is kept, again before the signing key expires.",
     )
     .option('--dir <path>', 'directory that holds (or will hold) the master key', DEFAULT_DIRECTORY)
-    .option('--days <n>', 'how long the signing key lasts', wholeNumber, 30)
+    .option('--days <n>', 'how long the signing key lasts', upTo(MOST_DAYS), 30)
     .action(async (flags) => {
       const { runKeygenRelay } = await import('./keygen.js');
       process.exitCode = await runKeygenRelay(flags, (line) => process.stdout.write(`${line}\n`));

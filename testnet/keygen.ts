@@ -14,6 +14,7 @@ import { Ed25519Identity, IDENTITY_FILES } from '../shared/crypto/identity-keys.
 import { createLog } from '../shared/log/log.js';
 import { osRandom, realClock } from '../shared/runtime/real.js';
 import { diskStore } from '../shared/store/disk.js';
+import { systemError } from '../shared/store/errors.js';
 import { lockDirectory } from './process/lock.js';
 
 /** The options of `cepa keygen authority`. */
@@ -38,7 +39,7 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new CepaError('keygen', `cannot read ${file}: ${(error as Error).message}`, { cause: error });
+    throw systemError(file, 'read', error);
   }
 }
 

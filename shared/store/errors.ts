@@ -32,6 +32,7 @@ function explain(doing: string, error: unknown): string {
     case 'ENOENT':
       // What is above it is there.
       if (doing === 'made') return 'could not be made: nothing can be made there; choose another place';
+      if (doing === 'read') return 'could not be read: there is no such file';
       if (doing === 'written' || doing === 'opened')
         return `could not be ${doing}: its directory is not there, or takes no files; make it, or choose another place`;
       break;

@@ -192,6 +192,19 @@ test('--verify-config, --version, help, and a mistyped command', async (t) => {
   for (const name of ['ORPort', 'ExitPolicy', 'BandwidthRate', '--verify-config'])
     t.true(help.text().includes(name));
 
+  for (const [option, ...command] of [
+    ['--months', 'keygen', 'authority'],
+    ['--days', 'keygen', 'relay'],
+    ['--timeout', 'testnet'],
+  ] as const) {
+    const run = cepa(t, ...command, option, '0');
+    t.is(await run.ended, 1);
+    t.regex(run.text(), /It has to be 1 to \d+\./);
+  }
+  const nothing = cepa(t, 'testnet', '--run', ' ');
+  t.is(await nothing.ended, 1);
+  t.regex(nothing.text(), /There is no command in it/);
+
   const typo = cepa(t, 'realy');
   t.is(await typo.ended, 1);
   t.regex(typo.text(), /Did you mean relay\?/);
