@@ -14,7 +14,7 @@ import { splitTor1Keys, TOR1_KEY_BYTES } from './kdf.js';
 import { ephemeralX25519 } from './key-pool.js';
 import { type NtorTarget, ntorAnswer, ntorFinish, ntorRequest, type OnionKeys } from './ntor.js';
 import { type NtorV3Target, ntorV3Open, ntorV3Start } from './ntor-v3.js';
-import type { X25519KeyPair } from './x25519.js';
+import { knownX25519Peer, type X25519KeyPair } from './x25519.js';
 
 export type { NtorTarget, OnionKeys } from './ntor.js';
 export type { NtorV3Target } from './ntor-v3.js';
@@ -63,7 +63,7 @@ export function startNtorWithKeys(target: NtorTarget, x: X25519KeyPair): ClientH
     data: ntorRequest(target, x),
     ahead() {
       try {
-        xb ??= x.agree(target.ntorKey);
+        xb ??= x.agree(knownX25519Peer(target.ntorKey));
       } catch {
         // An onion key of low order: `finish` finds that too, and says so.
       }

@@ -10,8 +10,8 @@ import { generateX25519, type X25519KeyPair } from './x25519.js';
 
 /** Pairs kept: what a client's hundred circuits at once take, in some 300 KB. */
 const SIZE = 300;
-/** Milliseconds between two pairs: one in some hundred of the processor's time until the pool is full again. */
-const PAUSE = 10;
+/** Milliseconds between two pairs: some hundredths of the processor’s time until the pool is full again. */
+const PAUSE = 3;
 
 const pools = new WeakMap<Random, KeyPool>();
 

@@ -15,7 +15,7 @@ import { sha3_256, shake256 } from './digest.js';
 import { constantTimeEqual } from './equal.js';
 import { TOR1_KEY_BYTES } from './kdf.js';
 import type { OnionKeys } from './ntor.js';
-import { X25519_SIZE, type X25519KeyPair } from './x25519.js';
+import { knownX25519Peer, X25519_SIZE, type X25519KeyPair, x25519Peer } from './x25519.js';
 
 const PROTOCOL_ID = 'ntor3-curve25519-sha3_256-1';
 const PROTOID = bytesOf(PROTOCOL_ID);
@@ -104,7 +104,7 @@ export function ntorV3Start(
   keyBytes = TOR1_KEY_BYTES,
 ): NtorV3Client {
   const { ed25519Id: id, ntorKey: B } = target;
-  const p: Phase1 = { id, xb: x.agree(B), B, X: x.publicKey, verification };
+  const p: Phase1 = { id, xb: x.agree(knownX25519Peer(B)), B, X: x.publicKey, verification };
   const { encKey, macKey } = phase1Keys(p);
   const encrypted = crypt(encKey, message);
   const msgMac = messageMac(p, macKey, encrypted);
@@ -147,7 +147,8 @@ export function ntorV3Open(
   const encrypted = request.subarray(ID_SIZE + 2 * X25519_SIZE, macAt);
   const msgMac = request.subarray(macAt);
 
-  const p: Phase1 = { id: ed25519Id, xb: b.agree(X), B: b.publicKey, X, verification };
+  const client = x25519Peer(X);
+  const p: Phase1 = { id: ed25519Id, xb: b.agree(client), B: b.publicKey, X, verification };
   const { encKey, macKey } = phase1Keys(p);
   const macFits = constantTimeEqual(messageMac(p, macKey, encrypted), msgMac);
   if (!constantTimeEqual(request.subarray(0, ID_SIZE), ed25519Id) || !macFits)
@@ -157,7 +158,7 @@ export function ntorV3Open(
     message: crypt(encKey, encrypted),
     answer(message, y) {
       const Y = y.publicKey;
-      const { auth, encKey: replyKey, keys } = phase2(p, y.agree(X), Y, keyBytes);
+      const { auth, encKey: replyKey, keys } = phase2(p, y.agree(client), Y, keyBytes);
       const answer = crypt(replyKey, message);
       return { reply: concat(Y, auth(msgMac, answer), answer), keys };
     },

@@ -10,7 +10,7 @@ import { bytesOf, concat } from '../bytes/text.js';
 import { hmacSha256 } from './digest.js';
 import { constantTimeEqual } from './equal.js';
 import { hkdfSha256, TOR1_KEY_BYTES } from './kdf.js';
-import { agreeAll, X25519_SIZE, type X25519KeyPair } from './x25519.js';
+import { agreeAll, knownX25519Peer, X25519_SIZE, type X25519KeyPair } from './x25519.js';
 
 const PROTOCOL_ID = 'ntor-curve25519-sha256-1';
 const PROTOID = bytesOf(PROTOCOL_ID);
@@ -100,7 +100,7 @@ export function ntorFinish(
   if (reply.length < NTOR_REPLY_SIZE)
     throw new ProtocolError(`ntor: the reply has ${reply.length} bytes, not ${NTOR_REPLY_SIZE}`);
   const Y = reply.subarray(0, X25519_SIZE);
-  const shared = [x.agree(Y), xb ?? x.agree(target.ntorKey)] as const;
+  const shared = [x.agree(Y), xb ?? x.agree(knownX25519Peer(target.ntorKey))] as const;
   const transcript = { id: target.rsaId, shared, B: target.ntorKey, X: x.publicKey, Y };
   const { auth, keys } = authAndKeys(transcript, keyBytes);
   if (!constantTimeEqual(auth, reply.subarray(X25519_SIZE, NTOR_REPLY_SIZE)))

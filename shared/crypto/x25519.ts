@@ -26,7 +26,12 @@ export interface X25519KeyPair {
    * The shared secret with a peer's public key, 32 bytes. Throws ProtocolError when it comes out all zero (the peer
    * sent a point of low order) or the key is not 32 bytes.
    */
-  agree(peerPublic: Uint8Array): Uint8Array;
+  agree(peerPublic: Uint8Array | X25519Peer): Uint8Array;
+}
+
+/** A peer's public key, imported: as dear as an agreement with it, so done once where it is used twice. */
+export interface X25519Peer {
+  readonly imported: KeyObject;
 }
 
 /** RFC 8410 PKCS8 before the 32 bytes of an X25519 secret. */
@@ -84,14 +89,11 @@ class NodeX25519KeyPair implements X25519KeyPair {
     this.publicKey = publicOf(this.key);
   }
 
-  agree(peerPublic: Uint8Array): Uint8Array {
-    return this.agreeWith(importPeer(peerPublic));
-  }
-
-  agreeWith(peer: KeyObject): Uint8Array {
+  agree(peerPublic: Uint8Array | X25519Peer): Uint8Array {
+    const { imported } = 'imported' in peerPublic ? peerPublic : x25519Peer(peerPublic);
     let shared: Uint8Array;
     try {
-      shared = new Uint8Array(diffieHellman({ privateKey: this.key, publicKey: peer }));
+      shared = new Uint8Array(diffieHellman({ privateKey: this.key, publicKey: imported }));
     } catch (cause) {
       // OpenSSL refuses an all-zero result by itself.
       throw new ProtocolError('X25519: the peer sent a key of low order', { cause });
@@ -101,10 +103,22 @@ class NodeX25519KeyPair implements X25519KeyPair {
   }
 }
 
-function importPeer(peerPublic: Uint8Array): KeyObject {
-  if (peerPublic.length !== X25519_SIZE)
-    throw new ProtocolError(`X25519 public key: wanted ${X25519_SIZE} bytes, got ${peerPublic.length}`);
-  return importPublic(peerPublic);
+/** Imports a peer's public key. Throws ProtocolError when it is not 32 bytes. */
+export function x25519Peer(publicKey: Uint8Array): X25519Peer {
+  if (publicKey.length !== X25519_SIZE)
+    throw new ProtocolError(`X25519 public key: wanted ${X25519_SIZE} bytes, got ${publicKey.length}`);
+  return { imported: importPublic(publicKey) };
+}
+
+const known = new WeakMap<Uint8Array, X25519Peer>();
+
+/** The same, remembered as long as the bytes last, which must not change: for the onion keys of relays. */
+export function knownX25519Peer(publicKey: Uint8Array): X25519Peer {
+  const before = known.get(publicKey);
+  if (before) return before;
+  const peer = x25519Peer(publicKey);
+  known.set(publicKey, peer);
+  return peer;
 }
 
 /** A new key pair. */
@@ -119,11 +133,11 @@ export const x25519FromSecret = (secret: Uint8Array): X25519KeyPair => new NodeX
  * after all have been computed, so that the time does not tell which failed.
  */
 export function agreeAll(pairs: readonly X25519KeyPair[], peerPublic: Uint8Array): Uint8Array[] {
-  const peer = importPeer(peerPublic);
+  const peer = x25519Peer(peerPublic);
   let failure: unknown;
   const shared = pairs.map((pair) => {
     try {
-      return pair instanceof NodeX25519KeyPair ? pair.agreeWith(peer) : pair.agree(peerPublic);
+      return pair.agree(peer);
     } catch (error) {
       failure ??= error;
       return new Uint8Array(X25519_SIZE);
