@@ -11,6 +11,7 @@ import { optionHelp } from '../shared/torrc/table.js';
 import type { Role } from '../shared/torrc/table-types.js';
 import { addOnion } from './cli-onion.js';
 import type { ContainerRole } from './container/torrc.js';
+import { sourceStack } from './process/stack.js';
 
 const DEFAULT_DIRECTORY = '~/.cepa';
 
@@ -317,7 +318,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await makeProgram().parseAsync([...argv], { from: 'user' });
   } catch (error) {
-    if (!(error instanceof CepaError)) throw error;
+    if (!(error instanceof CepaError)) {
+      if (error instanceof Error && error.stack) error.stack = sourceStack(error.stack);
+      throw error;
+    }
     process.stderr.write(`cepa: ${error.message}\n`);
     process.exitCode = 1;
   }

@@ -4,6 +4,7 @@
  *
  * ```
  * dist/bundle/NAME.cjs      the program; NAME has a digest of it
+ * dist/bundle/NAME.cjs.map  where each line of it came from, without the sources: read when a stack is told (process/stack.ts)
  * dist/bundle/NAME.cache    its code cache; taken by the same V8 only, and not missed elsewhere
  * dist/bundle/current.json  { name, inputs }: written last
  * ```
@@ -21,7 +22,7 @@ const START = fileURLToPath(new URL('../../../testnet/bin/start.cjs', import.met
 const BUNDLES = join(DIST, 'bundle');
 
 /** The bundle's text, and the files of dist/ it is made of. */
-async function bundle(): Promise<{ text: string; inputs: string[] }> {
+async function bundle(): Promise<{ text: string; map: string; inputs: string[] }> {
   const { build } = await import('esbuild');
   const { outputFiles, metafile } = await build({
     absWorkingDir: DIST,
@@ -45,19 +46,24 @@ async function bundle(): Promise<{ text: string; inputs: string[] }> {
     },
     external: ['msgpackr-extract'],
     logLevel: 'warning',
+    // Named nowhere in the bundle, so that no start pays for it.
+    sourcemap: 'external',
+    sourcesContent: false,
   });
+  const textOf = (end: string) => outputFiles.find(({ path }) => path.endsWith(end))!.text;
   const inputs = Object.keys(metafile.inputs)
     .map((path) => relative(DIST, join(DIST, path)))
     .filter((path) => !path.startsWith('..') && !path.split(sep).includes('node_modules'));
-  return { text: outputFiles[0]!.text, inputs };
+  return { text: textOf('.js'), map: textOf('.map'), inputs };
 }
 
 async function main(): Promise<void> {
-  const { text, inputs } = await bundle();
+  const { text, map, inputs } = await bundle();
   const digest = createHash('sha256').update(text).digest('hex').slice(0, 16);
   const name = `cepa-${digest}`;
   mkdirSync(BUNDLES, { recursive: true });
   writeFileSync(join(BUNDLES, `${name}.cjs`), text);
+  writeFileSync(join(BUNDLES, `${name}.cjs.map`), map);
   execFileSync(process.execPath, [START, 'write-cache', name], { stdio: 'inherit' });
   const current = join(BUNDLES, 'current.json');
   writeFileSync(`${current}.new`, JSON.stringify({ name, inputs }));

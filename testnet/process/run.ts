@@ -20,6 +20,7 @@ import { type ConfigSource, loadConfig } from './config.js';
 import { lockDirectory } from './lock.js';
 import { openReporter, type Reporter } from './pipe.js';
 import { type RunningNode, startRole } from './roles.js';
+import { sourceStack } from './stack.js';
 import { connectSystemd, type Systemd } from './systemd.js';
 
 /** Told to whoever watches: bad options, and everything else that keeps a node from starting. */
@@ -61,9 +62,11 @@ export async function runNode(source: ConfigSource): Promise<void> {
   }
 }
 
+const stackOf = (error: unknown): string =>
+  error instanceof Error ? sourceStack(error.stack ?? error.message) : String(error);
+
 function fail(code: number, error: unknown): never {
-  const text =
-    error instanceof CepaError ? error.message : error instanceof Error ? error.stack : String(error);
+  const text = error instanceof CepaError ? error.message : stackOf(error);
   process.stderr.write(`cepa: ${text}\n`);
   process.exit(code);
 }
@@ -218,7 +221,7 @@ class NodeProcess {
   private bug(error: unknown): void {
     this.held.log.error('A bug in Cepa; stopping. Please report it with these lines.', {
       error,
-      stack: error instanceof Error ? error.stack : undefined,
+      stack: stackOf(error),
     });
     process.exit(EXIT_FAILED);
   }
