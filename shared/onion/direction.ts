@@ -10,7 +10,6 @@
  */
 import type { CellBatch } from '../cell/batch.js';
 import { Keystream, viewOf } from './keystream.js';
-import { digestBytes } from './sha1.js';
 import { TAG_SIZE } from './types.js';
 
 /** Where a v0 body has its `recognized` and `digest` fields. */
@@ -21,9 +20,9 @@ export const TAG_WORDS = TAG_SIZE / 4;
 
 /** A running hash over the cells of a batch. */
 export interface CellDigest {
-  /** Comes before the cells of a batch; `view` is over `batch.buf`. */
-  begin(batch: CellBatch, view: DataView): void;
-  /** Feeds cell `i`, its digest field taken for zero, and writes `TAG_WORDS` words of the digest so far to `out[at..]`. */
+  /** Comes before the cells of a batch, which it copies. */
+  begin(batch: CellBatch): void;
+  /** Feeds cell `i` with its digest field zero, and writes `TAG_WORDS` words of the digest so far to `out[at..]`. */
   feed(i: number, out: Int32Array, at: number): void;
   /** Keeps what was fed so far, and goes back to it. */
   save(): void;
@@ -63,7 +62,7 @@ export class Direction {
 
   /** Sets the digests of cells that have no layer yet, and zeros there. */
   sign(batch: CellBatch, view: DataView): void {
-    this.begin(batch, view);
+    this.begin(batch);
     for (let i = 0; i < batch.n; i++) {
       this.digest.feed(i, this.tags, i * TAG_WORDS);
       view.setInt32(batch.at[i]! + DIGEST, this.tags[i * TAG_WORDS]!);
@@ -74,36 +73,43 @@ export class Direction {
   /** Marks those of the cells, layer off, that are for this end; returns how many. */
   recognize(batch: CellBatch, view: DataView, mine: Uint8Array): number {
     let count = 0;
-    this.begin(batch, view);
+    let begun = false;
     for (let i = 0; i < batch.n; i++) {
       const at = batch.at[i]!;
-      const is = view.getUint16(at + RECOGNIZED) === 0 && this.matches(view, at, i) ? 1 : 0;
-      mine[i] = is;
-      count += is;
+      mine[i] = 0;
+      if (view.getUint16(at + RECOGNIZED) !== 0) continue;
+      if (!begun) this.begin(batch);
+      begun = true;
+      if (!this.matches(view, at, i)) continue;
+      mine[i] = 1;
+      count++;
     }
-    this.digest.finish();
+    if (begun) this.digest.finish();
     return count;
   }
 
   /** After `sign` or `recognize`: the SENDME tag of cell `i`; a fresh copy. */
   tag(i: number): Uint8Array {
-    return digestBytes(this.tags, i * TAG_WORDS);
+    const bytes = new Uint8Array(TAG_SIZE);
+    const view = viewOf(bytes);
+    for (let word = 0; word < TAG_WORDS; word++) view.setInt32(word * 4, this.tags[i * TAG_WORDS + word]!);
+    return bytes;
   }
 
-  private begin(batch: CellBatch, view: DataView): void {
+  private begin(batch: CellBatch): void {
     if (this.tags.length < batch.n * TAG_WORDS) this.tags = new Int32Array(batch.n * TAG_WORDS * 2);
-    this.digest.begin(batch, view);
+    this.digest.begin(batch);
   }
 
-  /** Whether the cell's digest is right; if not, cell and running digest are as they were. */
+  /** Whether the cell's digest is right, and then it is zero; if not, cell and running digest are as they were. */
   private matches(view: DataView, at: number, i: number): boolean {
-    const claimed = view.getInt32(at + DIGEST);
     this.digest.save();
-    view.setInt32(at + DIGEST, 0);
     this.digest.feed(i, this.tags, i * TAG_WORDS);
-    if (this.tags[i * TAG_WORDS] === claimed) return true;
+    if (this.tags[i * TAG_WORDS] === view.getInt32(at + DIGEST)) {
+      view.setInt32(at + DIGEST, 0);
+      return true;
+    }
     this.digest.restore();
-    view.setInt32(at + DIGEST, claimed);
     return false;
   }
 }
