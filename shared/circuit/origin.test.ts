@@ -351,3 +351,40 @@ test('random cells and controls from the first hop never crash a circuit', async
     ),
   );
 });
+
+test('the next hop is prepared while one is made, and another may be asked for all the same', async (t) => {
+  const { net, env, relays, path } = network(PLAIN, PLAIN, MODERN);
+  const next = { target: path[1]!, carries: false };
+  const making = createOriginCircuit(env, net.channels, path[0], { next });
+  await null;
+  await null;
+  // The turn in which CREATE2 went out ends.
+  net.clock.pass(0);
+  const circuit = await net.until(making);
+  const extended = circuit.extend(path[1]!, { next: { target: path[0]!, carries: false } });
+  net.clock.pass(0);
+  await net.until(extended);
+  // Not the one that was prepared.
+  await net.until(circuit.extend(path[2]!, { carries: true }));
+  t.is(circuit.hops.length, 3);
+  t.deepEqual(
+    relays.map((relay) => relay.handshakes),
+    [[HandshakeType.NTOR], [HandshakeType.NTOR], [HandshakeType.NTOR_V3]],
+  );
+});
+
+test('an onion key of low order ends a circuit where it is asked for, not where it is prepared', async (t) => {
+  for (const carries of [false, true]) {
+    const { net, env, path } = network(PLAIN, MODERN);
+    const bad = { ...path[1]!, ntorKey: new Uint8Array(32) };
+    const making = createOriginCircuit(env, net.channels, path[0], { next: { target: bad, carries } });
+    await null;
+    await null;
+    net.clock.pass(0);
+    const circuit = await net.until(making);
+    t.false(circuit.closed);
+    const error = await failure(net, circuit.extend(bad, { carries }));
+    t.is(error.hop, 2);
+    t.true(circuit.closed);
+  }
+});

@@ -199,6 +199,8 @@ export class OriginCircuit implements LegHandler {
         this.env.clock.defer(() => this.workAhead(handshake, next));
       } catch (cause) {
         this.fail('unable', DestroyReason.INTERNAL, (cause as Error).message, cause);
+        // Nothing was pending when it was the handshake that could not be started.
+        reject(this.death);
       }
     });
   }
