@@ -34,6 +34,8 @@ export interface Setting {
   /** torrc lines of every C tor node. */
   readonly torLines?: readonly string[];
   readonly authorityLines?: readonly string[];
+  /** torrc lines of every relay and authority. */
+  readonly relayLines?: readonly string[];
 }
 
 const VANILLA = ['Schedulers Vanilla'];
@@ -45,9 +47,13 @@ export interface OnionShape {
   readonly visitors: number;
 }
 
+/** The network whose relays have threads; measured when it is named, since it is no other software's. */
+export const CEPA_THREADS = 'cepa-numcpus2';
+
 /** The settings by the names that `--systems` takes. */
 export const SETTINGS: readonly Setting[] = [
   { name: 'cepa', kind: 'cepa' },
+  { name: CEPA_THREADS, kind: 'cepa', relayLines: ['NumCPUs 2'] },
   { name: 'tor-vanilla', kind: 'tor', torLines: VANILLA },
   { name: 'tor-vanilla-nocc', kind: 'tor', torLines: VANILLA, authorityLines: FIXED_WINDOWS },
   { name: 'tor-kist', kind: 'tor' },
@@ -62,10 +68,10 @@ const numbered = (name: string, count: number, rest: Omit<Member, 'name'>): Memb
   Array.from({ length: count }, (_, i): Member => ({ name: `${name}${i + 1}`, ...rest }));
 
 /** Authorities, relays and exits. */
-export const relaysOf = ({ kind }: Setting): Member[] => [
-  ...numbered('auth', AUTHORITIES, { kind, role: 'authority' }),
-  ...numbered('relay', RELAYS, { kind, role: 'relay', guard: true }),
-  ...numbered('exit', EXITS, { kind, role: 'relay', exit: true }),
+export const relaysOf = ({ kind, relayLines: lines = [] }: Setting): Member[] => [
+  ...numbered('auth', AUTHORITIES, { kind, role: 'authority', lines }),
+  ...numbered('relay', RELAYS, { kind, role: 'relay', guard: true, lines }),
+  ...numbered('exit', EXITS, { kind, role: 'relay', exit: true, lines }),
 ];
 
 /** The same with the setting's lines where they count. */

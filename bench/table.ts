@@ -34,7 +34,7 @@ function ratioToBest(row: TableRow, figure: string): number | undefined {
   if (row.apart) return undefined;
   const ours = row.systems[OURS]?.[figure]?.median;
   const others = Object.entries(row.systems)
-    .filter(([name]) => name !== OURS)
+    .filter(([name]) => !name.startsWith(OURS))
     .map(([, figures]) => figures[figure]?.median)
     .filter((value) => value !== undefined);
   if (ours === undefined || others.length === 0) return undefined;
