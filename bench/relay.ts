@@ -31,6 +31,15 @@ const { values } = parseArgs({
   },
 });
 
+/** CPU seconds of the relay, of its main thread, of its busiest one; and of the load. */
+interface Measured<T> {
+  readonly answer: T;
+  readonly cpu: number;
+  readonly main: number;
+  readonly busiest: number;
+  readonly load: number;
+}
+
 type Figures = Record<string, number>;
 
 const told = async <T>(child: ChildProcess): Promise<T> => (await once(child, 'message'))[0] as T;
@@ -62,52 +71,42 @@ class Loaded {
     return answer;
   }
 
-  private async measured<T>(
-    task: object,
-  ): Promise<{ answer: T; cpu: number; busiest: number; load: number }> {
+  private async measured<T>(task: object): Promise<Measured<T>> {
     const pids = [this.relay.pid!, this.load.pid!] as const;
     const cpu = (pid: number) => cpuTimes(pid).user + cpuTimes(pid).system;
     const before = pids.map(cpu) as [number, number];
     const threads = threadTimes(pids[0]);
     const answer = await this.ask<T>(task);
-    const used = [...threadTimes(pids[0])].map(([id, now]) => now - (threads.get(id) ?? 0));
+    const used = [...threadTimes(pids[0])].map(([id, now]) => ({ id, time: now - (threads.get(id) ?? 0) }));
     return {
       answer,
       cpu: cpu(pids[0]) - before[0],
-      busiest: Math.max(...used),
+      main: used.find(({ id }) => id === String(pids[0]))?.time ?? 0,
+      busiest: Math.max(...used.map(({ time }) => time)),
       load: cpu(pids[1]) - before[1],
     };
   }
 
   async run(kind: string): Promise<Figures> {
     const mb = Number(values.mb);
-    if (kind === 'traffic') {
-      const { answer, cpu, busiest, load } = await this.measured<number>({ traffic: mb });
-      return {
-        'MB/s': mb / answer,
-        'CPU s/GB': (cpu * 1000) / mb,
-        busiest: (busiest * 1000) / mb,
-        'bound MB/s': mb / busiest,
-        load: (load * 1000) / mb,
-      };
+    if (kind === 'both') {
+      const { answer, cpu, main, busiest } = await this.measured<[number, number]>({ both: mb / 2 });
+      return { 'MB/s': mb / 2 / answer[0], 'circuits/s': answer[1] / answer[0], 'CPU s': cpu, main, busiest };
     }
-    if (kind === 'circuits') {
-      const { answer, cpu, busiest, load } = await this.measured<number>({
-        circuits: Number(values.seconds),
-      });
-      return {
-        'circuits/s': answer / Number(values.seconds),
-        'CPU ms each': (cpu * 1000) / answer,
-        busiest: (busiest * 1000) / answer,
-        'bound circuits/s': answer / busiest,
-        load: (load * 1000) / answer,
-      };
-    }
-    const { answer, cpu, busiest } = await this.measured<[number, number]>({ both: mb / 2 });
+    const seconds = Number(values.seconds);
+    const task = kind === 'traffic' ? { traffic: mb } : { circuits: seconds };
+    const { answer, cpu, main, busiest, load } = await this.measured<number>(task);
+    // Seconds a gigabyte, or milliseconds a circuit.
+    const [speed, each, amount]: readonly [string, string, number] =
+      kind === 'traffic' ? ['MB/s', 'CPU s/GB', mb] : ['circuits/s', 'CPU ms each', answer];
+    const per = (cpuTime: number) => (cpuTime * 1000) / amount;
     return {
-      'MB/s': mb / 2 / answer[0],
-      'circuits/s': answer[1] / answer[0],
-      'busiest share': busiest / cpu,
+      [speed]: kind === 'traffic' ? mb / answer : answer / seconds,
+      [each]: per(cpu),
+      main: per(main),
+      busiest: per(busiest),
+      [`bound ${speed}`]: amount / busiest,
+      load: per(load),
     };
   }
 

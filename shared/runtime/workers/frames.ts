@@ -9,7 +9,7 @@
  * | `ADMIT`, `REJECT` | to the thread, the answer | which identity, with it where it is new; nothing |
  * | `DIAL` | to the thread | address and options |
  * | `OPENED`, `FAILED` | to main: TLS stands; the dial failed | what is known of the other side; failure |
- * | `START` | to the thread: reading may begin | |
+ * | `START`, `PAUSE`, `RESUME` | to the thread: reading may begin, stop, go on | |
  * | `DATA`, `END` | both | bytes; nothing |
  * | `TAKEN` | to the thread: so much was used up | bytes, 32-bit number |
  * | `SENT` | to main: so much was handed to the system | bytes, 32-bit number |
@@ -43,6 +43,8 @@ export const Frame = {
   DESTROY: 16,
   CLOSED: 17,
   STOP: 18,
+  PAUSE: 19,
+  RESUME: 20,
 } as const;
 
 /** An error on its way to the other thread. */

@@ -43,7 +43,9 @@ class Link implements ConnHandlers {
   private readonly id: number;
   private readonly conn: TlsSocketConn;
   private readonly host: LinkThread;
+  /** Reading stopped, for whatever reason; and because the main thread wants it so. */
   private paused = false;
+  private unwanted = false;
   private untaken = 0;
   private written = 0;
   private sent = 0;
@@ -64,15 +66,25 @@ class Link implements ConnHandlers {
     this.untaken += chunk.length;
     host.wire.send(Frame.DATA, id, chunk);
     if (this.untaken >= READ_WINDOW || host.wire.congested) {
-      this.conn.pause();
-      this.paused = true;
+      this.stopReading();
       if (host.wire.congested) host.hold(this);
     }
   }
 
+  private stopReading(): void {
+    this.conn.pause();
+    this.paused = true;
+  }
+
+  want(wanted: boolean): void {
+    this.unwanted = !wanted;
+    if (wanted) this.readOn();
+    else this.stopReading();
+  }
+
   /** Reads on if nothing is in the way. */
   readOn(): void {
-    if (!this.paused || this.untaken >= READ_WINDOW) return;
+    if (!this.paused || this.unwanted || this.untaken >= READ_WINDOW) return;
     if (this.host.wire.congested) {
       this.host.hold(this);
       return;
@@ -191,6 +203,12 @@ class LinkThread {
         return;
       case Frame.START:
         this.links.get(id)?.start();
+        return;
+      case Frame.PAUSE:
+        this.links.get(id)?.want(false);
+        return;
+      case Frame.RESUME:
+        this.links.get(id)?.want(true);
         return;
       case Frame.END:
         this.links.get(id)?.finish();

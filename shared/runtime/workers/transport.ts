@@ -75,7 +75,7 @@ class ThreadConn implements TlsConn {
   private full = false;
   private ending = false;
   private paused = false;
-  /** What came while paused; its `undefined` is the end. Bounded by what the thread sends untaken. */
+  /** What came while paused; its `undefined` is the end. What was on its way: the thread stops, too. */
   private readonly early: (Buffer | undefined)[] = [];
   private scheduled = false;
   private untold = 0;
@@ -164,10 +164,12 @@ class ThreadConn implements TlsConn {
   }
 
   pause(): void {
+    if (!this.paused && this.state === 'open') this.thread.send(Frame.PAUSE, this.id, NOTHING);
     this.paused = true;
   }
 
   resume(): void {
+    if (this.paused && this.state === 'open') this.thread.send(Frame.RESUME, this.id, NOTHING);
     this.paused = false;
     if (this.early.length === 0 || this.scheduled) return;
     this.scheduled = true;
