@@ -171,16 +171,18 @@ const LOGGED = {
   ],
 } as const;
 
+const consensusAt = (validAfter: number) => ({
+  validAfter: 1000 * validAfter,
+  freshUntil: 1000 * (validAfter + 20),
+  params: new Map<string, number>(),
+  sharedRandPrevious: undefined,
+  sharedRandCurrent: undefined,
+});
+
 test('periods and revision counters are those of C tor in a testing network', (t) => {
   const identity = ed25519FromExpanded(hex(LOGGED.identity));
   for (const { validAfter, now, first, second } of LOGGED.uploads) {
-    const consensus = {
-      validAfter: 1000 * validAfter,
-      freshUntil: 1000 * (validAfter + 20),
-      params: new Map<string, number>(),
-      sharedRandPrevious: undefined,
-      sharedRandCurrent: undefined,
-    };
+    const consensus = consensusAt(validAfter);
     const start = srvRunStart(consensus);
     const { store } = ringKeys(consensus, true);
     for (const [slot, [number, logged]] of [first, second].entries()) {
@@ -191,4 +193,10 @@ test('periods and revision counters are those of C tor in a testing network', (t
       t.is(revisionCounter(key, now - began / 1000), logged);
     }
   }
+});
+
+test('a run begins later by a consensus off the schedule, as testing networks have first', (t) => {
+  // As C tor logged: 21:38:30 is 10 seconds off a schedule of 20 that begins at the full minute.
+  t.is(srvRunStart(consensusAt(1795297110)), 1000 * 1795296970);
+  t.is(srvRunStart(consensusAt(1795297120)), 1000 * 1795296960);
 });

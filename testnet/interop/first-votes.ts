@@ -23,16 +23,18 @@ function startEstimate(load: number, nodes: number): number {
 }
 
 /** The voting times of a network whose processes, each of which loads for `load` seconds, start at `now` (ms). */
-export const votesAfterStart = (now: number, load: number, nodes: number): VotingTimes =>
-  votesAfter(now, startEstimate(load, nodes));
+export const votesAfterStart = (now: number, load: number, nodes: number, regular?: boolean): VotingTimes =>
+  votesAfter(now, startEstimate(load, nodes), regular);
 
 /**
  * The voting times of a network whose processes start at `now` (ms) and are there `estimate` seconds later. The initial
  * interval is longer than the estimate, so that no vote comes before; the offset puts the first vote right after it.
+ * `regular`: the initial interval is the later one, so that the first consensus begins a round as all others do.
  */
-export function votesAfter(now: number, estimate: number): VotingTimes {
+export function votesAfter(now: number, estimate: number, regular = false): VotingTimes {
   const firstVote = Math.ceil(now / 1000 + estimate);
-  const first = FIRST_INTERVALS.find((seconds) => seconds >= estimate) ?? 60;
+  const least = Math.max(estimate, regular ? LATER_INTERVAL : 0);
+  const first = FIRST_INTERVALS.find((seconds) => seconds >= least) ?? 60;
   return {
     first,
     firstDelay: FIRST_DELAY,

@@ -65,6 +65,8 @@ export interface NetworkSpec {
   readonly earned?: boolean;
   /** Chosen by the number of nodes when absent. */
   readonly voting?: VotingTimes;
+  /** Whether the first consensus is of the later ones' schedule (`votesAfter`). */
+  readonly regular?: boolean;
   /** Hears that the authorities have keys, before any process starts. */
   readonly keysMade?: () => void;
 }
@@ -157,7 +159,7 @@ export class MixedNetwork {
       }),
     );
     spec.keysMade?.();
-    const voting = spec.voting ?? votesAfterStart(Date.now(), START_SECONDS, plan.nodes.length);
+    const voting = spec.voting ?? votesAfterStart(Date.now(), START_SECONDS, plan.nodes.length, spec.regular);
     const network = new MixedNetwork(spec, { plan, directory, authorities, voting, socks: '' });
     network.closables.push(ports);
     try {

@@ -48,6 +48,8 @@ export interface OnionSpec {
   readonly members: readonly Member[];
   /** Lines of every service. */
   readonly serviceLines?: readonly string[];
+  /** Whether the first consensus is of the later ones' schedule. */
+  readonly regular?: boolean;
 }
 
 /** A network with services. */
@@ -71,7 +73,7 @@ export class OnionTest {
   }
 
   /** Starts it; waits for a consensus that lists everybody. */
-  static async start({ members, serviceLines = [] }: OnionSpec): Promise<OnionTest> {
+  static async start({ members, serviceLines = [], regular = false }: OnionSpec): Promise<OnionTest> {
     const root = mkdtempSync(join(tmpdir(), 'cepa-onion-'));
     const site = await startOnionSite();
     const { port } = site.address() as AddressInfo;
@@ -102,7 +104,7 @@ export class OnionTest {
       root,
       all.filter(({ role }) => role === 'client'),
     );
-    const network = await MixedNetwork.start({ members: all });
+    const network = await MixedNetwork.start({ members: all, regular });
     const test = new OnionTest(network, root, site, proxies);
     try {
       await network.complete();
