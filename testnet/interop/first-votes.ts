@@ -8,8 +8,11 @@ import type { VotingTimes } from '../torrc-of.js';
 
 /** What a node takes to make keys, publish and be tested, as a share of what it takes to load. */
 const WORK_AFTER_LOAD = 1.2;
-/** Seconds a network takes however fast the machine is: retries, and tests of reachability. */
-const LEAST_START = 6;
+/**
+ * Seconds a network takes however fast the machine is: C tor publishes two to five seconds after it began, and those that
+ * are to be younger than its guards begin after that.
+ */
+const LEAST_START = 9;
 /** Divisors of 30 minutes, in seconds: C tor takes no other initial intervals. */
 const FIRST_INTERVALS = [5, 6, 10, 12, 15, 20, 30, 60];
 /** Delays until the first consensus, the least C tor takes; and later, when nobody waits. */

@@ -182,7 +182,7 @@ export class MixedNetwork {
     await Promise.all(first.map(([, node]) => this.listening(node)));
     // A guard has to be Stable: up for as long as the median of all. C tor counts from when it is done with its start,
     // which on a busy machine is long after its port is open, and uptimes are told in seconds.
-    await this.published(first.map(([, { name }]) => name));
+    await Promise.all([...this.tors.values()].map((tor) => tor.isUp()));
     await pause(1500);
     for (const [member, node] of all)
       if (!first.some(([early]) => early === member)) this.startMember(member, node);
@@ -194,20 +194,6 @@ export class MixedNetwork {
       if (this.ended) throw new CepaError('interop', this.ended);
       if (performance.now() > until) throw new CepaError('interop', `${name} did not open its port`);
       await pause(100);
-    }
-  }
-
-  /** Waits until an authority has the descriptors of these nodes. */
-  private async published(names: readonly string[]): Promise<void> {
-    const authority = this.plan.nodes.find(({ role }) => role === 'authority')!.name;
-    const until = performance.now() + START_TIMEOUT;
-    for (;;) {
-      const all = (await this.fetch(authority, '/tor/server/all')) ?? '';
-      const missing = names.filter((name) => !all.includes(`router ${name} `));
-      if (missing.length === 0) return;
-      if (this.ended) throw new CepaError('interop', this.ended);
-      if (performance.now() > until) throw new CepaError('interop', `${missing.join()} did not publish`);
-      await pause(200);
     }
   }
 

@@ -131,12 +131,21 @@ export class TorNode {
     return this.controller;
   }
 
+  /** Waits until it is done with its start, and counts how long it has been up. */
+  async isUp(): Promise<void> {
+    const control = await this.control();
+    await this.retry(async () => {
+      const [uptime] = await control.info('uptime');
+      if (Number(uptime) < 1) throw new CepaError('interop', `${this.plan.name} is still starting`);
+    });
+  }
+
   private async retry<T>(attempt: () => Promise<T>): Promise<T> {
     for (let tries = 0; ; tries++) {
       try {
         return await attempt();
       } catch (error) {
-        if (tries > 150 || !this.running) throw error;
+        if (tries > 1500 || !this.running) throw error;
         await new Promise((resolve) => setTimeout(resolve, 200));
       }
     }
