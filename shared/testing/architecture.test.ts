@@ -97,6 +97,30 @@ const PRODUCTION = SOURCES.filter(({ path }) => !TEST_CODE.has(path));
 const roomOf = (path: string) => path.split('/')[1] as string;
 const floorOf = (path: string) => FLOORS.findIndex((rooms) => rooms.includes(roomOf(path)));
 
+/** Whether a path is copied into the image's build (.dockerignore): the last pattern that matches it decides. */
+function inImage(): (path: string) => boolean {
+  const rules = readFileSync(join(ROOT, '.dockerignore'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const glob = line.replace(/^!/, '').replaceAll('.', '\\.');
+      const pattern = glob.replace(/\*\*\/|\*/g, (stars) => (stars === '*' ? '[^/]*' : '(.*/)?'));
+      return { keeps: line.startsWith('!'), matches: new RegExp(`^${pattern}(/|$)`) };
+    });
+  return (path) => rules.findLast(({ matches }) => matches.test(path))?.keeps ?? true;
+}
+
+test('what the image is built of needs nothing that .dockerignore leaves out', (t) => {
+  const copied = inImage();
+  t.true(copied('testnet/process/run.ts') && !copied('testnet/process/run.test.ts') && !copied('docs/x.md'));
+  const wrong = SOURCES.filter(({ path }) => copied(path)).flatMap(({ path, imports }) =>
+    imports
+      .filter(({ of }) => !copied(target(path, of) ?? 'shared'))
+      .map(({ of }) => `${path} imports ${of}`),
+  );
+  t.deepEqual(wrong, []);
+});
+
 test('roles import what stands below them, and client and relay never each other', (t) => {
   const wrong: string[] = [];
   for (const { path, imports } of PRODUCTION) {
