@@ -11,7 +11,7 @@ import { toHex } from '../shared/bytes/text.js';
 import { parseMicrodescriptors } from '../shared/netdoc/microdesc.js';
 import type { TorControl } from '../testnet/interop/control.js';
 import type { Kind, MixedNetwork } from '../testnet/interop/mixed-network.js';
-import type { HopAddress } from './hop.js';
+import type { HopAddress } from './hop-address.js';
 import { until } from './waiting.js';
 
 /** Builds circuits along one path. */

@@ -13,15 +13,13 @@
 import { StreamError } from '../client/failure.js';
 import { type Requester, SocksServer } from '../client/socks-server.js';
 import { startRelay } from '../relay/node.js';
-import { fromHex, toHex } from '../shared/bytes/text.js';
+import { toHex } from '../shared/bytes/text.js';
 import { DestroyReason, EndReason, RelayCommand } from '../shared/cell/commands.js';
 import { BEGIN, BeginFlag } from '../shared/cell/relay-cells.js';
 import { buildCircuit } from '../shared/circuit/build.js';
-import type { HopTarget } from '../shared/circuit/hop.js';
 import { keepX25519Ahead } from '../shared/crypto/key-pool.js';
 import { createChannelManager } from '../shared/link/manager.js';
 import { memoryLog } from '../shared/log/memory.js';
-import { parseProtocols } from '../shared/netdoc/protover.js';
 import type { Env } from '../shared/runtime/env.js';
 import { osRandom, realClock, realTransport } from '../shared/runtime/real.js';
 import { systemResolver } from '../shared/runtime/resolver.js';
@@ -31,15 +29,7 @@ import { memoryStore } from '../shared/store/memory.js';
 import { loadOptions } from '../shared/torrc/parse.js';
 import type { Role } from '../shared/torrc/table-types.js';
 import { startThreads } from '../testnet/process/world.js';
-
-/** What a relay tells of itself. */
-export interface HopAddress {
-  readonly host: string;
-  readonly port: number;
-  readonly rsaId: string;
-  readonly ed25519Id: string;
-  readonly ntorKey: string;
-}
+import { type HopAddress, targetOf } from './hop-address.js';
 
 const NOBODY = `DirAuthority nobody orport=7001 v3ident=${'A'.repeat(40)} 127.250.0.1:7000 ${'B'.repeat(40)}`;
 
@@ -93,16 +83,6 @@ async function relay(host: string): Promise<void> {
   };
   process.send?.(told);
 }
-
-const PROTOCOLS = parseProtocols('FlowCtrl=1-2 Link=4-5 LinkAuth=3 Relay=1-4');
-
-const targetOf = ({ host, port, rsaId, ed25519Id, ntorKey }: HopAddress): HopTarget => ({
-  addresses: [{ host, port }],
-  rsaId: fromHex(rsaId, 'rsaId'),
-  ed25519Id: fromHex(ed25519Id, 'ed25519Id'),
-  ntorKey: fromHex(ntorKey, 'ntorKey'),
-  protocols: PROTOCOLS,
-});
 
 type PathTold = readonly [HopAddress, ...HopAddress[]];
 

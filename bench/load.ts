@@ -14,7 +14,6 @@
  */
 import { once } from 'node:events';
 import { answerCreate } from '../relay/handshakes.js';
-import { fromHex } from '../shared/bytes/text.js';
 import { CellBatch } from '../shared/cell/batch.js';
 import { BODY_SIZE, CELL_SIZE, Command } from '../shared/cell/commands.js';
 import { buildCircuit } from '../shared/circuit/build.js';
@@ -23,11 +22,10 @@ import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
 import { createChannelManager, type LinkManager } from '../shared/link/manager.js';
 import type { Leg, LegHandler } from '../shared/link/types.js';
 import { memoryLog } from '../shared/log/memory.js';
-import { parseProtocols } from '../shared/netdoc/protover.js';
 import { osRandom, realClock, realTransport } from '../shared/runtime/real.js';
 import { compileSooner, tuneProcess } from '../shared/runtime/tune.js';
 import { memoryStore } from '../shared/store/memory.js';
-import type { HopAddress } from './hop.js';
+import { PROTOCOLS, targetOf } from './hop-address.js';
 
 /** Cells of a circuit under way at most, as a window of SENDMEs would have it. */
 const WINDOW = 500;
@@ -37,8 +35,6 @@ const BURST = 31;
 const AT_ONCE = 32;
 
 const env = { clock: realClock, random: osRandom, transport: realTransport(), log: memoryLog() };
-const PROTOCOLS = parseProtocols('FlowCtrl=1-2 Link=4-5 LinkAuth=3 Relay=1-4');
-
 /** Cells that no hop takes for its own, and that nobody reads. */
 const noise = new CellBatch(Buffer.from(osRandom.bytes(BURST * CELL_SIZE)));
 noise.n = BURST;
@@ -81,14 +77,6 @@ class Flow {
     else if (this.underWay === 0) this.done?.();
   }
 }
-
-const targetOf = ({ host, port, rsaId, ed25519Id, ntorKey }: HopAddress): HopTarget => ({
-  addresses: [{ host, port }],
-  rsaId: fromHex(rsaId, 'rsaId'),
-  ed25519Id: fromHex(ed25519Id, 'ed25519Id'),
-  ntorKey: fromHex(ntorKey, 'ntorKey'),
-  protocols: PROTOCOLS,
-});
 
 /** A relay's outer half: takes circuits, and what comes through them. */
 async function sink(host: string, created: (leg: Leg) => void): Promise<HopTarget> {

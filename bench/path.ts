@@ -16,7 +16,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { HopAddress } from './hop.js';
+import type { HopAddress } from './hop-address.js';
 import { median } from './stats.js';
 import { download, firstByte, upload, type Way } from './traffic.js';
 import { cpuTimes, residentMegabytes } from './usage.js';

@@ -15,7 +15,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { HopAddress } from './hop.js';
+import type { HopAddress } from './hop-address.js';
 import { median } from './stats.js';
 import { cpuTimes, residentMegabytes, threadTimes } from './usage.js';
 

@@ -1,52 +1,50 @@
 import test from 'ava';
 import { toHex } from '../bytes/text.js';
 import { SimWorld } from '../runtime/sim/world.js';
+import type { Random } from '../runtime/types.js';
 import { ephemeralX25519, keepX25519Ahead } from './key-pool.js';
 
-test('pairs made ahead are handed out once each, and made when none is left', async (t) => {
-  const world = new SimWorld('key pool', 0);
+/** A clock, and randomness that counts the keys drawn from it. */
+function counting(seed: string) {
+  const world = new SimWorld(seed, 0);
   const { clock, random } = world.host('127.1.0.1');
-  let drawn = 0;
-  const counted = {
+  const counts = { drawn: 0 };
+  const counted: Random = {
     ...random,
-    bytes(n: number) {
-      drawn++;
+    bytes(n) {
+      counts.drawn++;
       return random.bytes(n);
     },
   };
+  return { world, clock, counted, counts };
+}
+
+test('pairs made ahead are handed out once each, and made when none is left', async (t) => {
+  const { world, clock, counted, counts } = counting('key pool');
   keepX25519Ahead(clock, counted, 1000);
   keepX25519Ahead(clock, counted, 1000);
   await world.advance(999);
-  t.is(drawn, 0);
+  t.is(counts.drawn, 0);
   await world.advance(100);
-  const ahead = drawn;
+  const ahead = counts.drawn;
   t.true(ahead > 5 && ahead < 50);
   const seen = new Set<string>();
   for (let i = 0; i < ahead; i++) seen.add(toHex(ephemeralX25519(counted).publicKey));
-  t.is(drawn, ahead);
+  t.is(counts.drawn, ahead);
   for (let i = 0; i < 3; i++) seen.add(toHex(ephemeralX25519(counted).publicKey));
-  t.is(drawn, ahead + 3);
+  t.is(counts.drawn, ahead + 3);
   t.is(seen.size, ahead + 3);
 });
 
 test('the pool is bounded, and filled again', async (t) => {
-  const world = new SimWorld('bounded key pool', 0);
-  const { clock, random } = world.host('127.1.0.1');
-  let drawn = 0;
-  const counted = {
-    ...random,
-    bytes(n: number) {
-      drawn++;
-      return random.bytes(n);
-    },
-  };
+  const { world, clock, counted, counts } = counting('bounded key pool');
   keepX25519Ahead(clock, counted);
   await world.advance(60_000);
-  const full = drawn;
+  const full = counts.drawn;
   t.true(full >= 100 && full <= 1000);
   await world.advance(60_000);
-  t.is(drawn, full);
+  t.is(counts.drawn, full);
   for (let i = 0; i < 10; i++) ephemeralX25519(counted);
   await world.advance(60_000);
-  t.is(drawn, full + 10);
+  t.is(counts.drawn, full + 10);
 });
