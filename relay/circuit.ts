@@ -12,7 +12,7 @@ import type { Channel, ChannelManager, Leg, LegHandler } from '../shared/link/ty
 import type { Log } from '../shared/log/types.js';
 import { CircuitEnd } from '../shared/onion/circuit-end.js';
 import { tor1Relay } from '../shared/onion/tor1.js';
-import type { IncomingStream, RelayLayer } from '../shared/onion/types.js';
+import type { HopKeys, IncomingStream, RelayLayer } from '../shared/onion/types.js';
 import type { Clock, Random } from '../shared/runtime/types.js';
 import { dialFailureReason, type ExtendRules, parseExtend } from './extend.js';
 import type { Answered } from './handshakes.js';
@@ -73,8 +73,8 @@ export class RelayCircuit implements LegHandler, EndCircuit {
   onGone: (() => void) | undefined;
   private readonly host: CircuitHost;
   private onward: Onward = END;
-  private layer: RelayLayer | undefined;
-  private nonce: Uint8Array = NO_KEY;
+  private keys: HopKeys | undefined;
+  private made: RelayLayer | undefined;
   private end: CircuitEnd | undefined;
   private earlyLeft = MAX_RELAY_EARLY;
   private dead = false;
@@ -92,11 +92,11 @@ export class RelayCircuit implements LegHandler, EndCircuit {
 
   /** Whether the handshake is done. */
   get open(): boolean {
-    return this.layer !== undefined && !this.dead;
+    return this.keys !== undefined && !this.dead;
   }
 
   get kh(): Uint8Array {
-    return this.nonce;
+    return this.keys?.kh ?? NO_KEY;
   }
 
   get atEnd(): boolean {
@@ -137,14 +137,12 @@ export class RelayCircuit implements LegHandler, EndCircuit {
   /** The handshake is done: answers the client and takes cells from now on. */
   answer(command: number, body: Uint8Array, answered: Answered): void {
     if (this.dead) return;
-    this.layer = tor1Relay(answered.keys);
-    this.nonce = answered.keys.kh;
-    const layer = this.layer;
+    this.keys = answered.keys;
     this.end = new CircuitEnd({
       clock: this.host.clock,
       random: this.host.random,
-      seal: (batch) => layer.sealBackward(batch),
-      sealTag: (i) => layer.sealTag(i),
+      seal: (batch) => this.layer.sealBackward(batch),
+      sealTag: (i) => this.layer.sealTag(i),
       leg: () => this.previous,
       flow: answered.flow,
       onMessage: (relayCommand, streamId, data) => this.message(relayCommand, streamId, data),
@@ -156,6 +154,16 @@ export class RelayCircuit implements LegHandler, EndCircuit {
       },
     });
     this.previous.control(command, body);
+    // Behind the write of the answer, which the client waits for.
+    this.host.clock.defer(() => {
+      if (!this.dead) this.layer.ready();
+    });
+  }
+
+  /** Once there are keys. */
+  private get layer(): RelayLayer {
+    this.made ??= tor1Relay(this.keys!);
+    return this.made;
   }
 
   // Cells
@@ -167,7 +175,7 @@ export class RelayCircuit implements LegHandler, EndCircuit {
   }
 
   private forward(batch: CellBatch): void {
-    if (!this.layer) {
+    if (!this.keys) {
       this.violation('relay cell before the handshake was answered');
       return;
     }
@@ -179,7 +187,7 @@ export class RelayCircuit implements LegHandler, EndCircuit {
     if (count < batch.n && !this.passOn(batch, count)) return;
     if (count === 0) return;
     this.dropLateExtends(batch);
-    this.end?.receive(batch, mine, (i) => this.layer!.openTag(i));
+    this.end?.receive(batch, mine, (i) => this.layer.openTag(i));
   }
 
   /** Counts the RELAY_EARLY cells of a batch; false when there were too many. */
@@ -216,7 +224,7 @@ export class RelayCircuit implements LegHandler, EndCircuit {
   private splice(batch: CellBatch): void {
     if (this.dead) return;
     for (let i = 0; i < batch.n; i++) batch.buf[batch.at[i]! - 1] = Command.RELAY;
-    this.layer!.wrapBackward(batch);
+    this.layer.wrapBackward(batch);
     this.sent(this.previous.send(batch, 0, batch.n));
   }
 
@@ -238,7 +246,7 @@ export class RelayCircuit implements LegHandler, EndCircuit {
         this.violation('inbound RELAY_EARLY');
         return;
       }
-    this.layer!.wrapBackward(batch);
+    this.layer.wrapBackward(batch);
     this.sent(this.previous.send(batch, 0, batch.n));
   }
 

@@ -39,6 +39,12 @@ export class Layers {
     this.backward.push(layer.backward.stream);
   }
 
+  /** Does ahead what the first cells through the newest hop would wait for. */
+  ready(): void {
+    this.forward.at(-1)?.ready();
+    this.backward.at(-1)?.ready();
+  }
+
   /** Sets the digest for hop `n` (from 0) and puts on its layer and those before it. */
   seal(batch: CellBatch, n: number): void {
     const view = viewOf(batch.buf);

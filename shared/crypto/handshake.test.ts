@@ -1,6 +1,7 @@
 import test from 'ava';
 import { ProtocolError } from '../bytes/errors.js';
 import { bytesOf, fromHex, toHex } from '../bytes/text.js';
+import type { HopKeys } from '../onion/types.js';
 import { fc } from '../testing/properties.js';
 import { testRandom } from '../testing/random.js';
 import { vectors } from '../testing/vectors.js';
@@ -36,6 +37,9 @@ const keys = onionKeys(b, previous, junk);
 const rsaId = random.bytes(20);
 const ed25519Id = random.bytes(32);
 
+/** Keys that are worked out when they are read. */
+const asRead = ({ df, db, kf, kb, kh }: HopKeys): HopKeys => ({ df, db, kf, kb, kh });
+
 test('ntor: vectors of C tor', (t) => {
   const cases = read('ntor.json');
   t.true(cases.length > 1);
@@ -52,7 +56,7 @@ test('ntor: vectors of C tor', (t) => {
     const identity = { rsaId: target.rsaId, keys: onionKeys(pair(v, 'b'), undefined, junk) };
     const server = answerNtorWithKeys(client.data, identity, pair(v, 'y'));
     t.is(hex(server.reply), v.server_handshake_64);
-    t.deepEqual(server.keys, result.keys);
+    t.deepEqual(asRead(server.keys), result.keys);
     const { df, db, kf, kb, kh } = server.keys;
     t.deepEqual([df, db, kf, kb, kh].map(hex), [v.Df, v.Db, v.Kf, v.Kb, v.KH]);
   }
@@ -102,7 +106,7 @@ test('both sides agree, with the current onion key and the one before', (t) => {
   for (const key of [b, previous]) {
     const client = startNtor({ rsaId, ntorKey: key.publicKey }, random);
     const server = answerNtor(client.data, { rsaId, keys }, random);
-    t.deepEqual(client.finish(server.reply).keys, server.keys);
+    t.deepEqual(client.finish(server.reply).keys, asRead(server.keys));
 
     const v3 = startNtorV3({ ed25519Id, ntorKey: key.publicKey }, bytesOf('ask'), random);
     const answer = answerNtorV3(v3.data, { ed25519Id, keys }, () => bytesOf('answer'), random);

@@ -10,7 +10,7 @@ import { ProtocolError } from '../bytes/errors.js';
 import type { HopKeys } from '../onion/types.js';
 import type { Random } from '../runtime/types.js';
 import { FAST_KEY_SIZE, fastAnswer, fastFinish } from './fast.js';
-import { splitTor1Keys, TOR1_KEY_BYTES } from './kdf.js';
+import { splitTor1Keys, TOR1_KEY_BYTES, tor1KeysLater } from './kdf.js';
 import { ephemeralX25519 } from './key-pool.js';
 import { type NtorTarget, ntorAnswer, ntorFinish, ntorRequest, type OnionKeys } from './ntor.js';
 import { type NtorV3Target, ntorV3Open, ntorV3Start } from './ntor-v3.js';
@@ -128,7 +128,7 @@ export function answerNtorWithKeys(
   y: X25519KeyPair,
 ): HandshakeAnswer {
   const { reply, keys } = ntorAnswer(data, identity.rsaId, identity.keys, y);
-  return { reply, keys: splitTor1Keys(keys) };
+  return { reply, keys: tor1KeysLater(keys) };
 }
 
 /** Answers an ntor-v3 handshake; `respond` gets the client's message and gives ours, or throws to refuse. */

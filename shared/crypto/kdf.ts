@@ -43,6 +43,41 @@ export function kdfTor(k0: Uint8Array, length: number): Uint8Array {
   return concat(...out).subarray(0, length);
 }
 
+/** Keys that are worked out when the first of them is wanted: a server's answer needs none. */
+class LaterKeys implements HopKeys {
+  private readonly derive: () => HopKeys;
+  private derived: HopKeys | undefined;
+
+  constructor(derive: () => HopKeys) {
+    this.derive = derive;
+  }
+
+  private get all(): HopKeys {
+    this.derived ??= this.derive();
+    return this.derived;
+  }
+
+  get df(): Uint8Array {
+    return this.all.df;
+  }
+  get db(): Uint8Array {
+    return this.all.db;
+  }
+  get kf(): Uint8Array {
+    return this.all.kf;
+  }
+  get kb(): Uint8Array {
+    return this.all.kb;
+  }
+  get kh(): Uint8Array {
+    return this.all.kh;
+  }
+}
+
+/** The keys of a hop, split from material that `expand` gives when the first of them is wanted. */
+export const tor1KeysLater = (expand: () => Uint8Array): HopKeys =>
+  new LaterKeys(() => splitTor1Keys(expand()));
+
 /**
  * Splits ntor's or ntor-v3's key material of 92 bytes: Df(20) Db(20) Kf(16) Kb(16) KH(20) (tor-spec 5.2.2; KH comes
  * last, unlike in KDF-TOR).

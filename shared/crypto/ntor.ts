@@ -62,17 +62,20 @@ function authAndKeys({ id, shared, B, X, Y }: Transcript, keyBytes: number) {
   const secretInput = concat(shared[0], shared[1], id, B, X, Y, PROTOID);
   const verify = hmacSha256(T_VERIFY, secretInput);
   const auth = hmacSha256(T_MAC, verify, id, B, Y, X, PROTOID, SERVER);
-  return { auth, keys: hkdfSha256(secretInput, T_KEY, M_EXPAND, keyBytes) };
+  return { auth, keys: () => hkdfSha256(secretInput, T_KEY, M_EXPAND, keyBytes) };
 }
 
-/** The server's reply and `keyBytes` of key material. Throws ProtocolError. `y` is fresh for each call. */
+/**
+ * The server's reply, and `keyBytes` of key material when it is asked for, which the reply need not wait for. Throws
+ * ProtocolError. `y` is fresh for each call.
+ */
 export function ntorAnswer(
   request: Uint8Array,
   rsaId: Uint8Array,
   onionKeys: OnionKeys,
   y: X25519KeyPair,
   keyBytes = TOR1_KEY_BYTES,
-): { reply: Uint8Array; keys: Uint8Array } {
+): { reply: Uint8Array; keys: () => Uint8Array } {
   // Like C tor, allow bytes after the message [onion_skin_server_handshake].
   if (request.length < NTOR_REQUEST_SIZE)
     throw new ProtocolError(`ntor: the request has ${request.length} bytes, not ${NTOR_REQUEST_SIZE}`);
@@ -105,5 +108,5 @@ export function ntorFinish(
   const { auth, keys } = authAndKeys(transcript, keyBytes);
   if (!constantTimeEqual(auth, reply.subarray(X25519_SIZE, NTOR_REPLY_SIZE)))
     throw new ProtocolError('ntor: the relay does not have the onion key it was asked for');
-  return keys;
+  return keys();
 }

@@ -4,7 +4,7 @@
  * Two ways, whichever is cheaper for the batch at hand; both use up one key stream in the same order. A native call
  * costs far more than the AES of one cell, so:
  * - a small batch is XORed with key stream prefetched in blocks of 1, 2, 4 .. 16 cells, which grow as a circuit turns
- *   out to be busy (a fresh circuit holds none, a busy one at most 8 KB a direction; blocks of 32 would save another
+ *   out to be busy (a fresh circuit holds one, a busy one at most 8 KB a direction; blocks of 32 would save another
  *   tenth, and cost a relay with ten thousand circuits 160 MB);
  * - a batch of `GATHER_FROM` cells or more, once the prefetched stream is used up, is gathered into one buffer, goes
  *   through one native call, and is scattered back.
@@ -37,17 +37,27 @@ const gathered = Buffer.allocUnsafeSlow(MAX_BATCH * BODY_SIZE);
 const slots = viewsOf(gathered, BODY_SIZE, BODY_SIZE);
 const zeros = Buffer.alloc(MAX_PREFETCH * BODY_SIZE);
 const NOTHING = new DataView(new ArrayBuffer(0));
+const ZERO_IV = Buffer.alloc(16);
+
+const newCipher = (key: Uint8Array): Cipher =>
+  createCipheriv(key.length === 32 ? 'aes-256-ctr' : 'aes-128-ctr', key, ZERO_IV);
 
 /** One direction's cipher of one hop. */
 export class Keystream {
-  private readonly cipher: Cipher;
+  private readonly key: Uint8Array;
+  private cipher: Cipher | undefined;
   private ahead: DataView = NOTHING;
   private used = 0;
   private block = 1;
 
   /** `key` is 16 bytes (AES-128) or 32 (AES-256, onion-service hops). */
   constructor(key: Uint8Array) {
-    this.cipher = createCipheriv(key.length === 32 ? 'aes-256-ctr' : 'aes-128-ctr', key, Buffer.alloc(16));
+    this.key = key;
+  }
+
+  /** Does ahead what the first cell would wait for: the cipher, and key stream for one. */
+  ready(): void {
+    if (!this.cipher) this.prefetch();
   }
 
   /** Encrypts or decrypts the body of every cell of the batch; `view` is over `batch.buf`. */
@@ -66,7 +76,7 @@ export class Keystream {
   }
 
   private prefetch(): void {
-    const stream = this.cipher.update(zeros.subarray(0, this.block * BODY_SIZE));
+    const stream = this.next(zeros.subarray(0, this.block * BODY_SIZE));
     this.ahead = viewOf(stream);
     this.used = 0;
     this.block = Math.min(this.block * 2, MAX_PREFETCH);
@@ -83,6 +93,7 @@ export class Keystream {
 
   /** Input XORed with the key stream from where it is. */
   next(input: Buffer): Buffer {
+    this.cipher ??= newCipher(this.key);
     return this.cipher.update(input);
   }
 }

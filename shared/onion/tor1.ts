@@ -19,6 +19,10 @@ export function tor1Relay(keys: HopKeys): RelayLayer {
     openForward: (batch, mine) => forward.open(batch, mine),
     wrapBackward: (batch) => backward.crypt(batch),
     sealBackward: (batch) => backward.seal(batch),
+    ready() {
+      forward.stream.ready();
+      backward.stream.ready();
+    },
     openTag: (i) => forward.tag(i),
     sealTag: (i) => backward.tag(i),
   };

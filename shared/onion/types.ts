@@ -22,6 +22,8 @@ export interface RelayLayer {
   wrapBackward(batch: CellBatch): void;
   /** Sets digest and layer on cells this relay makes for the client (digest and recognized are zero on entry). */
   sealBackward(batch: CellBatch): void;
+  /** Does ahead what the first cells would wait for. */
+  ready(): void;
   /** After `openForward`: SENDME tag of recognised cell `i` of that batch; a fresh copy. */
   openTag(i: number): Uint8Array;
   /** After `sealBackward`: SENDME tag of cell `i` of that batch; a fresh copy. */
