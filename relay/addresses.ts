@@ -4,10 +4,11 @@
  * @module
  */
 import ipaddr from 'ipaddr.js';
+import { ipv4Bytes } from '../shared/cell/addresses.js';
 
 /** 4, 6, or undefined when the text is not an IP literal (no brackets, no zone). */
 export function familyOf(host: string): 4 | 6 | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(host)) return 4;
+  if (ipv4Bytes(host)) return 4;
   if (host.includes(':') && !host.includes('%') && ipaddr.IPv6.isValid(host)) return 6;
   return undefined;
 }
@@ -44,6 +45,8 @@ export function isLoopback(host: string): boolean {
 
 /** Whether an IP literal is the unspecified address, 0.0.0.0 or ::. */
 export function isUnspecified(host: string): boolean {
+  const four = ipv4Bytes(host);
+  if (four) return four.every((byte) => byte === 0);
   return ipaddr.parse(host).range() === 'unspecified';
 }
 

@@ -111,6 +111,9 @@ export class OriginCircuit implements LegHandler {
   private prepared: Prepared | undefined;
   private earlyLeft: number;
   private extending = false;
+  private dead = false;
+  /** The DestroyReason it ended with. */
+  private reason: number = DestroyReason.NONE;
   private death: CircuitBuildError | undefined;
 
   /** Use `createOriginCircuit`. */
@@ -134,11 +137,10 @@ export class OriginCircuit implements LegHandler {
 
   /** Why it is closed; undefined while it is not. */
   get failure(): CircuitBuildError | undefined {
+    const { dead, reason } = this;
+    if (dead)
+      this.death ??= new CircuitBuildError('aborted', this.standing.length + 1, 'given up', { reason });
     return this.death;
-  }
-
-  private get dead(): boolean {
-    return this.death !== undefined;
   }
 
   /** Open streams at all hops. */
@@ -186,7 +188,7 @@ export class OriginCircuit implements LegHandler {
     ask: (handshake: HopHandshake) => void,
   ): Promise<void> {
     const { target } = hop;
-    if (this.death) return Promise.reject(this.death);
+    if (this.dead) return Promise.reject(this.failure);
     const number = this.standing.length + 1;
     const unable = this.whyUnable(target);
     if (unable) return Promise.reject(new CircuitBuildError('unable', number, unable));
@@ -200,7 +202,7 @@ export class OriginCircuit implements LegHandler {
       } catch (cause) {
         this.fail('unable', DestroyReason.INTERNAL, (cause as Error).message, cause);
         // Nothing was pending when it was the handshake that could not be started.
-        reject(this.death);
+        reject(this.failure);
       }
     });
   }
@@ -216,6 +218,7 @@ export class OriginCircuit implements LegHandler {
   private workAhead(handshake: HopHandshake, next: NextHop | undefined): void {
     if (this.dead || this.pending?.handshake !== handshake) return;
     handshake.start.ahead?.();
+    this.layers.ready();
     if (!next?.target.ntorKey) return;
     try {
       this.prepared = { ...next, handshake: startHandshake(next.target, next.carries, this.context) };
@@ -373,7 +376,7 @@ export class OriginCircuit implements LegHandler {
 
   /** Tears the circuit down. The network is told no reason, as C tor does; `onClosed` is not called. */
   close(reason: number = DestroyReason.NONE): void {
-    this.finish(reason, new CircuitBuildError('aborted', this.standing.length + 1, 'given up', { reason }));
+    this.finish(reason);
   }
 
   private violation(error: ProtocolError): void {
@@ -389,12 +392,15 @@ export class OriginCircuit implements LegHandler {
     if (stood) this.options.onClosed?.(reason);
   }
 
-  private finish(reason: number, error: CircuitBuildError): void {
+  /** Without an error it was given up; one that nobody asks for is never made: they are dear. */
+  private finish(reason: number, error?: CircuitBuildError): void {
     if (this.dead) return;
+    this.dead = true;
+    this.reason = reason;
     this.death = error;
     this.leg?.destroy(DestroyReason.NONE);
     for (const hop of this.standing) hop.end.destroyed(reason);
-    this.pending?.reject(error);
+    if (this.pending) this.pending.reject(this.failure!);
     this.pending = undefined;
     this.prepared = undefined;
   }

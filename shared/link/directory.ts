@@ -5,6 +5,7 @@
  */
 import { sameBytes, toHex } from '../bytes/text.js';
 import { canonicalHost } from '../cell/addresses.js';
+import type { NetAddress } from '../runtime/types.js';
 import type { LinkChannel } from './channel.js';
 import type { ChannelTarget } from './types.js';
 
@@ -56,16 +57,20 @@ export class ChannelDirectory {
   find(target: ChannelTarget, now: number): LinkChannel | undefined {
     const { rsaId, addresses } = target;
     const candidates = rsaId ? this.byRsa.get(toHex(rsaId)) : this.all;
-    const hosts = new Set(addresses.map(({ host }) => canonicalHost(host)));
     let best: LinkChannel | undefined;
     for (const channel of candidates ?? []) {
       if (!channel.open || !channel.authenticated || now - channel.openedAt > TOO_OLD) continue;
       if (!provesTo(channel, target)) continue;
-      if (!channel.canonical && !hosts.has(canonicalHost(channel.remote.host))) continue;
+      if (!channel.canonical && !leadsTo(channel, addresses)) continue;
       if (!best || isBetter(channel, best)) best = channel;
     }
     return best;
   }
+}
+
+function leadsTo({ remote }: LinkChannel, addresses: readonly NetAddress[]): boolean {
+  const there = canonicalHost(remote.host);
+  return addresses.some(({ host }) => canonicalHost(host) === there);
 }
 
 const isBetter = (a: LinkChannel, b: LinkChannel): boolean =>
