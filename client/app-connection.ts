@@ -70,7 +70,7 @@ export class AppConnection {
     switch (this.state) {
       case 'open':
         this.quiet = false;
-        if (!this.stream!.write(chunk)) this.conn.pause();
+        if (!this.stream!.lend(chunk)) this.conn.pause();
         return;
       case 'waiting':
         this.hold(chunk);
@@ -109,7 +109,7 @@ export class AppConnection {
   }
 
   private hold(bytes: Uint8Array): void {
-    this.early.push(bytes);
+    this.early.push(Uint8Array.from(bytes));
     this.earlyBytes += bytes.length;
     if (this.earlyBytes >= MAX_EARLY) this.conn.pause();
   }

@@ -15,7 +15,7 @@ export class HeldStream implements Stream {
   constructor(inner: Stream) {
     this.inner = inner;
     inner.handlers = {
-      data: (bytes) => this.chunks.push(bytes),
+      data: (bytes) => this.chunks.push(Buffer.from(bytes)),
       drain() {},
       end: (reason, local) => {
         this.ended = { reason, local };
@@ -51,6 +51,10 @@ export class HeldStream implements Stream {
 
   write(bytes: Uint8Array): boolean {
     return this.inner.write(bytes);
+  }
+
+  lend(bytes: Uint8Array): boolean {
+    return this.inner.lend(bytes);
   }
 
   end(reason: number, extra?: Uint8Array): void {

@@ -54,7 +54,7 @@ export function duplexOf(stream: Stream): Duplex {
   });
   stream.handlers = {
     data(bytes) {
-      if (!duplex.push(bytes)) stream.pause();
+      if (!duplex.push(Buffer.from(bytes))) stream.pause();
     },
     drain: release,
     end(reason, local) {

@@ -38,7 +38,7 @@ class App {
   constructor(conn: Conn) {
     this.conn = conn;
     conn.start({
-      data: (chunk) => this.received.push(chunk),
+      data: (chunk) => this.received.push(Buffer.from(chunk)),
       end: () => {
         this.ended = true;
       },

@@ -183,6 +183,10 @@ export class FakeStream implements Stream {
     return this.room;
   }
 
+  lend(bytes: Uint8Array): boolean {
+    return this.write(bytes);
+  }
+
   end(reason: number): void {
     this.ended ??= reason;
   }

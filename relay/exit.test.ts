@@ -28,7 +28,7 @@ async function exit(more: Partial<ExitRules> = {}) {
   await site.transport.listenTcp({ host: SITE, port: 80 }, (conn) => {
     conns.push(conn);
     conn.start({
-      data: (bytes) => void got.push(bytes),
+      data: (bytes) => void got.push(Buffer.from(bytes)),
       end: () => void seen.push('end'),
       drain() {},
       close: () => void seen.push('close'),

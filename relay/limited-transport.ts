@@ -17,7 +17,7 @@ class LimitedConn extends PassingConn {
   private full = false;
   /** The connection itself has no room, and will say when it has. */
   private blocked = false;
-  /** Writes of owners that did not wait. */
+  /** Writes of owners that did not wait, copied. */
   private pending: Uint8Array[] = [];
   private pendingBytes = 0;
   private ending = false;
@@ -30,10 +30,6 @@ class LimitedConn extends PassingConn {
 
   override get writableLength(): number {
     return this.inner.writableLength + this.pendingBytes;
-  }
-
-  override get usesUp(): boolean {
-    return this.pending.length === 0 && !this.limiter.writing.isDry(this.traffic) && super.usesUp;
   }
 
   protected override drained(): void {
@@ -76,7 +72,7 @@ class LimitedConn extends PassingConn {
   override write(bytes: Uint8Array): boolean {
     const { writing } = this.limiter;
     if (this.pending.length > 0 || writing.isDry(this.traffic)) {
-      this.pending.push(bytes);
+      this.pending.push(Uint8Array.from(bytes));
       this.pendingBytes += bytes.length;
       this.stop();
       return false;

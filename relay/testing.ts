@@ -175,6 +175,9 @@ export class FakeStream implements IncomingStream {
     this.written.push(bytes);
     return this.room;
   }
+  lend(bytes: Uint8Array): boolean {
+    return this.write(Uint8Array.from(bytes));
+  }
   end(reason: number, extra?: Uint8Array): void {
     this.ended ??= { reason, extra };
   }

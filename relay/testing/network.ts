@@ -37,7 +37,7 @@ export class Reading implements StreamHandlers {
     this.address = address;
   }
   data(bytes: Buffer): void {
-    this.chunks.push(bytes);
+    this.chunks.push(Buffer.from(bytes));
   }
   drain(): void {}
   end(reason: number, local: boolean): void {

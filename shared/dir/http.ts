@@ -92,8 +92,9 @@ class Collector {
     this.maxBody = maxBody;
   }
 
+  /** Copies the chunk. */
   push(chunk: Uint8Array): void {
-    this.chunks.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    this.chunks.push(Buffer.from(chunk));
     this.size += chunk.length;
     if (!this.head) this.findHead();
     if (this.head && this.size > this.maxBody)

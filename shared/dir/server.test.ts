@@ -124,7 +124,7 @@ for (const [kind, make] of Object.entries(benches)) {
       const chunks: Buffer[] = [];
       const closed = new Promise<void>((resolve) => {
         conn.start({
-          data: (chunk) => chunks.push(chunk),
+          data: (chunk) => chunks.push(Buffer.from(chunk)),
           end: () => conn.end(),
           drain() {},
           close: () => resolve(),
@@ -149,7 +149,7 @@ test('a compressed document is compressed once', async (t) => {
     const conn = await settle(transport.dialTcp(listener.local));
     const chunks: Buffer[] = [];
     const ended = new Promise<void>((resolve) => {
-      conn.start({ data: (chunk) => chunks.push(chunk), end: resolve, drain() {}, close() {} });
+      conn.start({ data: (chunk) => chunks.push(Buffer.from(chunk)), end: resolve, drain() {}, close() {} });
     });
     conn.write(Buffer.from('GET /tor/doc.z HTTP/1.0\r\n\r\n'));
     await settle(ended);

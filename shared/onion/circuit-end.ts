@@ -52,6 +52,8 @@ export interface CircuitEndOptions {
  * of different circuits never nest (runtime: `ConnHandlers`).
  */
 const nextCell = new Int16Array(MAX_BATCH);
+/** What a batch brings for one stream, lent to its owner. */
+const gathered = Buffer.allocUnsafeSlow(MAX_BATCH * RELAY_DATA_SIZE);
 
 export class CircuitEnd implements StreamHost {
   readonly clock: Clock;
@@ -72,6 +74,7 @@ export class CircuitEnd implements StreamHost {
     this.clock = options.clock;
     this.flow = options.flow;
     this.packer = new Packer({
+      clock: options.clock,
       random: options.random,
       flow: options.flow,
       seal: (batch) => options.seal(batch),
@@ -308,21 +311,20 @@ export class CircuitEnd implements StreamHost {
     const first = stream.firstCell;
     if (first < 0) return;
     const { buf } = batch;
-    const bytes = Buffer.allocUnsafe(stream.gatheredBytes);
     const staged = stream.gatheredBytes >= STAGE_FROM;
     if (staged) stageCells(batch);
     let filled = 0;
     for (let i = first; ; i = nextCell[i]!) {
       const from = batch.at[i]! + RELAY_HEADER_SIZE;
       const size = (buf[from - 2]! << 8) | buf[from - 1]!;
-      if (staged && size === RELAY_DATA_SIZE) bytes.set(stagedData[i]!, filled);
-      else bytes.set(buf.subarray(from, from + size), filled);
+      if (staged && size === RELAY_DATA_SIZE) gathered.set(stagedData[i]!, filled);
+      else gathered.set(buf.subarray(from, from + size), filled);
       filled += size;
       if (i === stream.lastCell) break;
     }
     stream.firstCell = -1;
     stream.gatheredBytes = 0;
-    if (!stream.deaf && !stream.closed) stream.deliver(bytes);
+    if (!stream.deaf && !stream.closed) stream.deliver(gathered.subarray(0, filled));
   }
 
   private violated(error: ProtocolError): void {

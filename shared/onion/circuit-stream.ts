@@ -8,6 +8,7 @@
  * @module
  */
 import { ProtocolError } from '../bytes/errors.js';
+import { SlabPool } from '../bytes/slabs.js';
 import { EndReason, RELAY_DATA_SIZE, RelayCommand } from '../cell/commands.js';
 import { XOFF, XON } from '../cell/relay-cells.js';
 import type { Clock, Timer } from '../runtime/types.js';
@@ -22,6 +23,10 @@ const LOW_WATER = 64 * 1024;
 const LINGER = 60_000;
 /** Bytes a stream may bring before we have accepted it, under congestion control (a window bounds them otherwise). */
 const MAX_EARLY_BYTES = 1024 * 1024;
+
+/** What is left of lent bytes waits in blocks of so many cells, of which the process keeps 4 MB that nobody uses. */
+const SLAB_CELLS = 32;
+const slabs = new SlabPool(SLAB_CELLS * RELAY_DATA_SIZE, 256);
 
 const NO_BYTES = new Uint8Array(0);
 const XOFF_BODY = XOFF.encode({ version: 0 });
@@ -54,6 +59,8 @@ export class CircuitStream implements IncomingStream {
   phase: StreamPhase;
   /** In CircuitEnd's ring of streams that have something to pack. */
   awake = false;
+  /** Its last turn to pack, by the count of all turns. */
+  lastTurn = 0;
   /** First and last cell of this stream's data in the batch in hand, and its bytes; kept by CircuitEnd. */
   firstCell = -1;
   lastCell = -1;
@@ -131,6 +138,29 @@ export class CircuitStream implements IncomingStream {
     if (this.queued <= HIGH_WATER) return true;
     this.wantsDrain = true;
     return false;
+  }
+
+  lend(bytes: Uint8Array): boolean {
+    const room = this.write(bytes);
+    // Most of it may have been packed already.
+    const i = this.queue.indexOf(bytes, this.head);
+    if (i >= 0) this.keep(i, bytes);
+    return room;
+  }
+
+  /** Puts copies in the place of a lent chunk. */
+  private keep(i: number, bytes: Uint8Array): void {
+    const copies: Uint8Array[] = [];
+    const { size } = slabs;
+    for (let at = i === this.head ? this.headUsed : 0; at < bytes.length; at += size) {
+      const piece = bytes.subarray(at, at + size);
+      // A block for a few bytes would be memory that no bound counts.
+      const copy = piece.length > size / 2 ? slabs.take().subarray(0, piece.length) : Buffer.from(piece);
+      if (piece.length > size / 2) copy.set(piece);
+      copies.push(copy);
+    }
+    this.queue.splice(i, 1, ...copies);
+    if (i === this.head) this.headUsed = 0;
   }
 
   end(reason: number, extra: Uint8Array = NO_BYTES): void {
@@ -361,6 +391,7 @@ export class CircuitStream implements IncomingStream {
   }
 
   private dropHead(): void {
+    slabs.give(this.queue[this.head]!);
     this.head++;
     this.headUsed = 0;
     if (this.queued > 0) this.headSince = this.host.clock.monotonic();
@@ -370,6 +401,7 @@ export class CircuitStream implements IncomingStream {
   }
 
   private dropQueue(): void {
+    for (let i = this.head; i < this.queue.length; i++) slabs.give(this.queue[i]!);
     this.queue.length = 0;
     this.head = 0;
     this.headUsed = 0;

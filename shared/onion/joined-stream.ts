@@ -109,14 +109,14 @@ export class JoinedStream {
   private fromClient(bytes: Buffer): void {
     if (this.serverLost || this.over) return;
     this.lastActive = this.clock.monotonic();
-    if (!this.conn) this.early.push(bytes);
+    if (!this.conn) this.early.push(Buffer.from(bytes));
     else if (!this.conn.write(bytes)) this.stream.pause();
   }
 
   private fromServer(bytes: Buffer): void {
     if (this.over) return;
     this.lastActive = this.clock.monotonic();
-    if (!this.stream.write(bytes)) this.conn?.pause();
+    if (!this.stream.lend(bytes)) this.conn?.pause();
   }
 
   /**

@@ -244,7 +244,7 @@ export class Sink implements StreamHandlers {
   onDrain: () => void = () => {};
 
   data(bytes: Buffer): void {
-    this.chunks.push(bytes);
+    this.chunks.push(Buffer.from(bytes));
   }
   drain(): void {
     this.drains++;

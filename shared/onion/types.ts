@@ -44,7 +44,10 @@ export interface HopKeys {
 export interface StreamHandlers {
   /** CONNECTED came (the side that sent BEGIN). `address` is an IP literal, or undefined when none was given. */
   connected?(address: string | undefined, ttl: number): void;
-  /** DATA, gathered: all that one turn brought for this stream is one call. The receiver owns the bytes. */
+  /**
+   * DATA, gathered: all that one turn brought for this stream is one call. The bytes are lent until the call returns:
+   * the receiver copies what it keeps.
+   */
   data(bytes: Buffer): void;
   /** What was written has left the stream's buffer. */
   drain(): void;
@@ -69,6 +72,8 @@ export interface Stream {
   readonly writableLength: number;
   /** Queues bytes (the stream keeps the buffer); false when over the high mark: wait for `drain`. */
   write(bytes: Uint8Array): boolean;
+  /** As `write`, of bytes that are the caller's again when it returns. */
+  lend(bytes: Uint8Array): boolean;
   /**
    * Sends END with the reason behind what is queued. After DONE incoming data is still delivered until the other side
    * ends too, or says nothing for a minute; any other reason ends both directions.

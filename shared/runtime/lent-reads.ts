@@ -1,15 +1,27 @@
 /**
- * Reading TLS connections into one buffer for all of them. A connection that gets a buffer of its own for each record
- * costs the allocator and the garbage collector more than what the record says; and what reads links has used a chunk
- * up before it returns (`CellDecoder`), so it can be lent one.
+ * Reading connections into one buffer for all of them. A connection that gets a buffer of its own for each read costs
+ * the allocator and the garbage collector more than what it says; and what takes a chunk has used it up, or copied what
+ * it keeps, before it returns, so it can be lent one.
  *
  * @module
  */
-import type { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
 
-/** Bytes of plain text that Node hands over at a time: a TLS record. */
-const LENT_SIZE = 16 * 1024;
-const lent = Buffer.allocUnsafeSlow(LENT_SIZE);
+/** Where reads go: `usual` is the size of most, which need no view of their own each. */
+interface Lending {
+  readonly buffer: Buffer;
+  readonly usual: Buffer;
+}
+
+const lending = (size: number, usual: number): Lending => {
+  const buffer = Buffer.allocUnsafeSlow(size);
+  return { buffer, usual: buffer.subarray(0, usual) };
+};
+
+/** For links: Node hands plain text over by the TLS record, of 16,384 bytes at most; ours are of 31 whole cells. */
+export const linkReads = lending(16 * 1024, 31 * 514);
+/** For other connections: as much as libuv reads at a time. */
+export const plainReads = lending(64 * 1024, 64 * 1024);
 
 /** What takes chunks. They are gone when it returns. */
 export type ChunkSink = (chunk: Buffer) => void;
@@ -21,17 +33,18 @@ const FIELDS = ['kBuffer', 'kBufferCb', 'kBufferGen'] as const;
 export class LentReads {
   private sink: ChunkSink | undefined;
   private early: Buffer[] = [];
-  private readonly usual: Buffer;
-  /** The option of `tls.connect`. */
-  readonly onread = { buffer: lent, callback: (bytes: number) => this.read(bytes) };
+  private readonly from: Lending;
+  /** The option of `net.connect` and `tls.connect`. */
+  readonly onread: { readonly buffer: Buffer; readonly callback: (bytes: number) => boolean };
 
-  /** `usual` is the size of most records, which need no view of their own each. */
-  constructor(usual: number) {
-    this.usual = lent.subarray(0, usual);
+  constructor(from: Lending) {
+    this.from = from;
+    this.onread = { buffer: from.buffer, callback: (bytes) => this.read(bytes) };
   }
 
   private read(bytes: number): boolean {
-    const chunk = bytes === this.usual.length ? this.usual : lent.subarray(0, bytes);
+    const { usual, buffer } = this.from;
+    const chunk = bytes === usual.length ? usual : buffer.subarray(0, bytes);
     if (this.sink) this.sink(chunk);
     else this.early.push(Buffer.from(chunk));
     return this.sink !== undefined;
@@ -56,20 +69,20 @@ export class LentReads {
    * The same for a socket that was accepted, for which Node has no option; to be called when it is made. False where
    * this Node's sockets look otherwise than those known here: then chunks come as `data` events.
    */
-  adopt(socket: TLSSocket): boolean {
+  adopt(socket: Socket): boolean {
     const { _handle: handle } = socket as unknown as { _handle?: { useUserBuffer?(buf: Buffer): void } };
     const fields = fieldsOf(socket);
     if (!fields || typeof handle?.useUserBuffer !== 'function') return false;
     const [buffer, callback] = fields;
-    Object.assign(socket, { [buffer]: lent, [callback]: this.onread.callback });
-    handle.useUserBuffer(lent);
+    Object.assign(socket, { [buffer]: this.onread.buffer, [callback]: this.onread.callback });
+    handle.useUserBuffer(this.onread.buffer);
     return true;
   }
 }
 
 let known: readonly [symbol, symbol, symbol] | undefined;
 
-function fieldsOf(socket: TLSSocket): readonly [symbol, symbol, symbol] | undefined {
+function fieldsOf(socket: Socket): readonly [symbol, symbol, symbol] | undefined {
   if (known) return known;
   const own = Object.getOwnPropertySymbols(socket);
   const [buffer, callback, generator] = FIELDS.map((name) => own.find((s) => s.description === name));

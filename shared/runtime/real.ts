@@ -7,7 +7,8 @@ import { constants, randomFillSync, randomInt } from 'node:crypto';
 import net from 'node:net';
 import { totalmem } from 'node:os';
 import tls from 'node:tls';
-import { LentReads } from './lent-reads.js';
+import { LentReads, linkReads, plainReads } from './lent-reads.js';
+import { Outbox } from './outbox.js';
 import { TurnEnd } from './turn-end.js';
 import type {
   Clock,
@@ -111,21 +112,20 @@ const addressOf = (host: string | undefined, port: number | undefined): NetAddre
   port: port ?? 0,
 });
 
-class SocketConn implements Conn {
+/** What connections with TLS and without have in common. */
+abstract class SocketConn implements Conn {
   readonly remote: NetAddress;
   readonly local: NetAddress;
   protected readonly socket: net.Socket;
   protected handlers: ConnHandlers | undefined;
+  protected closed = false;
   private failure: Error | undefined;
-  private closed = false;
-  private corked = false;
-  private readonly uncork = () => {
-    this.corked = false;
-    this.socket.uncork();
-  };
+  /** Undefined where this Node does not lend reads. */
+  private readonly reads: LentReads | undefined;
 
-  constructor(socket: net.Socket, target?: NetAddress) {
+  constructor(socket: net.Socket, reads: LentReads | undefined, target?: NetAddress) {
     this.socket = socket;
+    this.reads = reads;
     this.remote = socket.remoteAddress
       ? addressOf(socket.remoteAddress, socket.remotePort)
       : (target ?? { host: '', port: 0 });
@@ -138,7 +138,6 @@ class SocketConn implements Conn {
       this.handlers?.close(this.failure);
     });
     socket.on('end', () => this.handlers?.end());
-    socket.on('drain', () => this.handlers?.drain());
   }
 
   start(handlers: ConnHandlers): void {
@@ -148,34 +147,15 @@ class SocketConn implements Conn {
       process.nextTick(() => handlers.close(this.failure));
       return;
     }
-    if (first) this.deliver((chunk) => this.handlers?.data(chunk));
+    if (!first) return;
+    const sink = (chunk: Buffer) => this.handlers?.data(chunk);
+    if (this.reads) this.reads.deliver(sink, () => this.socket.resume());
+    else this.socket.on('data', sink);
   }
 
-  protected deliver(sink: (chunk: Buffer) => void): void {
-    this.socket.on('data', sink);
-  }
-
-  get writableLength(): number {
-    return this.socket.writableLength;
-  }
-
-  write(bytes: Uint8Array): boolean {
-    // What is written in one turn goes out as one: a chunk read may have been several TLS records.
-    if (!this.corked) {
-      this.corked = true;
-      this.socket.cork();
-      turnEnd.defer(this.uncork);
-    }
-    return this.writeNow(bytes);
-  }
-
-  protected writeNow(bytes: Uint8Array): boolean {
-    return !this.closed && this.socket.writable ? this.socket.write(bytes) : false;
-  }
-
-  end(): void {
-    if (!this.closed) this.socket.end();
-  }
+  abstract readonly writableLength: number;
+  abstract write(bytes: Uint8Array): boolean;
+  abstract end(): void;
 
   destroy(error?: Error): void {
     this.socket.destroy(error);
@@ -190,13 +170,36 @@ class SocketConn implements Conn {
   }
 }
 
+/** A connection without TLS. */
+class PlainConn extends SocketConn {
+  private readonly outbox: Outbox;
+
+  constructor(socket: net.Socket, reads: LentReads | undefined, target?: NetAddress) {
+    super(socket, reads, target);
+    this.outbox = new Outbox(
+      socket,
+      (run) => turnEnd.defer(run),
+      () => this.handlers?.drain(),
+    );
+  }
+
+  get writableLength(): number {
+    return this.outbox.length;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return !this.closed && this.outbox.write(bytes);
+  }
+
+  end(): void {
+    if (!this.closed) this.outbox.end();
+  }
+}
+
 /** A TLS connection of this process's. */
 export class TlsSocketConn extends SocketConn implements TlsConn {
   readonly peerCertificate: Uint8Array | undefined;
   readonly ownCertificate: Uint8Array | undefined;
-
-  /** Undefined where this Node does not lend reads. */
-  private readonly reads: LentReads | undefined;
 
   constructor(
     socket: tls.TLSSocket,
@@ -204,16 +207,15 @@ export class TlsSocketConn extends SocketConn implements TlsConn {
     ownCertificate: Uint8Array | undefined,
     target?: NetAddress,
   ) {
-    super(socket, target);
-    this.reads = reads;
+    super(socket, reads, target);
     socket.setMaxSendFragment(RECORD_SIZE);
+    socket.on('drain', () => this.handlers?.drain());
     this.peerCertificate = socket.getPeerX509Certificate()?.raw;
     this.ownCertificate = ownCertificate;
   }
 
-  protected override deliver(sink: (chunk: Buffer) => void): void {
-    if (this.reads) this.reads.deliver(sink, () => this.socket.resume());
-    else super.deliver(sink);
+  get writableLength(): number {
+    return this.socket.writableLength;
   }
 
   /** With nothing queued before it, TLS encrypts what is written on the spot. */
@@ -222,8 +224,12 @@ export class TlsSocketConn extends SocketConn implements TlsConn {
   }
 
   /** At once: a channel writes once a turn as it is. */
-  override write(bytes: Uint8Array): boolean {
-    return this.writeNow(bytes);
+  write(bytes: Uint8Array): boolean {
+    return !this.closed && this.socket.writable ? this.socket.write(bytes) : false;
+  }
+
+  end(): void {
+    if (!this.closed) this.socket.end();
   }
 
   /** The same; `done` is called when the bytes are with the operating system, or lost. */
@@ -277,25 +283,31 @@ const connectOptions = (to: NetAddress, options?: DialOptions) => ({
 
 const textOf = ({ host, port }: NetAddress) => `${host}:${port}`;
 
+async function dialPlain(
+  options: net.NetConnectOpts,
+  to: string,
+  timeout = DEFAULT_DIAL_TIMEOUT,
+): Promise<{ socket: net.Socket; reads: LentReads }> {
+  const reads = new LentReads(plainReads);
+  const socket = net.connect({ ...options, onread: reads.onread });
+  await settled(socket, 'connect', to, timeout);
+  return { socket, reads };
+}
+
 async function dialUnix(path: string, options?: Pick<DialOptions, 'timeout'>): Promise<Conn> {
-  const socket = net.connect({
-    path,
-    allowHalfOpen: true,
-    highWaterMark: WRITE_HIGH_WATER,
-  } as net.IpcNetConnectOpts);
-  await settled(socket, 'connect', path, options?.timeout ?? DEFAULT_DIAL_TIMEOUT);
-  return new SocketConn(socket);
+  const how = { path, allowHalfOpen: true, highWaterMark: WRITE_HIGH_WATER };
+  const { socket, reads } = await dialPlain(how as net.IpcNetConnectOpts, path, options?.timeout);
+  return new PlainConn(socket, reads);
 }
 
 async function dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn> {
-  const socket = net.connect(connectOptions(to, options));
-  await settled(socket, 'connect', textOf(to), options?.timeout ?? DEFAULT_DIAL_TIMEOUT);
-  return new SocketConn(socket, to);
+  const { socket, reads } = await dialPlain(connectOptions(to, options), textOf(to), options?.timeout);
+  return new PlainConn(socket, reads, to);
 }
 
 /** Dials a link. */
 export async function dialTls(to: NetAddress, options?: DialOptions): Promise<TlsSocketConn> {
-  const reads = new LentReads(RECORD_SIZE);
+  const reads = new LentReads(linkReads);
   const socket = tls.connect({
     ...connectOptions(to, options),
     onread: reads.onread,
@@ -330,7 +342,10 @@ function listening(server: net.Server, at: NetAddress): Promise<Listener> {
 function listenTcp(at: NetAddress, accept: (conn: Conn) => void): Promise<Listener> {
   const server = net.createServer(
     { noDelay: true, allowHalfOpen: true, highWaterMark: WRITE_HIGH_WATER },
-    (socket) => accept(new SocketConn(socket)),
+    (socket) => {
+      const reads = new LentReads(plainReads);
+      accept(new PlainConn(socket, reads.adopt(socket) ? reads : undefined));
+    },
   );
   return listening(server, at);
 }
@@ -389,7 +404,7 @@ export function listenGated(
       highWaterMark: WRITE_HIGH_WATER,
       allowHalfOpen: true,
     } as tls.TLSSocketOptions);
-    const reads = new LentReads(RECORD_SIZE);
+    const reads = new LentReads(linkReads);
     const lends = reads.adopt(socket);
     settled(socket, 'secure', textOf(remote), TLS_HANDSHAKE_TIMEOUT)
       .finally(() => underWay.end(remote.host))

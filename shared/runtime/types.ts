@@ -44,10 +44,7 @@ export interface NetAddress {
 
 /** What a connection tells its owner. Calls never nest inside a `write`. */
 export interface ConnHandlers {
-  /**
-   * Bytes read. The receiver may change them in place. A TLS connection only lends them until the call returns; any
-   * other gives them away.
-   */
+  /** Bytes read. The receiver may change them in place; they are lent, until the call returns. */
   data(chunk: Buffer): void;
   /** The peer will send no more (TCP FIN, TLS close_notify); writing may still work. */
   end(): void;
@@ -64,8 +61,8 @@ export interface Conn {
   /** Starts delivery; nothing is read before. May be called again to hand the connection on. */
   start(handlers: ConnHandlers): void;
   /**
-   * Queues bytes; false when more than the high-water mark is queued. The connection may keep the buffer until
-   * `drain` or `close`: the caller does not change it after.
+   * Queues bytes; false when more than the high-water mark is queued. They are the caller's again when it returns, but
+   * for a TLS connection (`usesUp`), which may keep the buffer until `drain` or `close`.
    */
   write(bytes: Uint8Array): boolean;
   /** Bytes accepted by `write` and not yet handed to the operating system. */

@@ -224,7 +224,7 @@ export function exchange(stream: Stream, bytes: Uint8Array): Promise<Buffer> {
     };
     stream.handlers = {
       data: (chunk) => {
-        chunks.push(chunk);
+        chunks.push(Buffer.from(chunk));
         left -= chunk.length;
         if (left > 0) return;
         stream.end(EndReason.DONE);

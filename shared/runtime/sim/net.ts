@@ -32,7 +32,7 @@ export interface SimListener {
 
 const codedError = (code: string, message: string) => Object.assign(new Error(message), { code });
 
-/** What the bytes of a TLS connection are overwritten with after they were read. */
+/** What bytes are overwritten with after they were read. */
 const SPENT = 0xa5;
 
 /** One end of a simulated connection. */
@@ -46,7 +46,6 @@ export class SimConn implements TlsConn {
   readonly usesUp = true;
   private readonly net: SimNet;
   private readonly secret: Uint8Array;
-  private readonly secure: boolean;
   private peer: SimConn | undefined;
   private handlers: ConnHandlers | undefined;
   private readonly inbox: (Buffer | 'end')[] = [];
@@ -70,7 +69,6 @@ export class SimConn implements TlsConn {
     this.secret = secret;
     this.ownCertificate = certificates.own;
     this.peerCertificate = certificates.peer;
-    this.secure = (certificates.own ?? certificates.peer) !== undefined;
     net.conns.add(this);
   }
 
@@ -113,7 +111,7 @@ export class SimConn implements TlsConn {
       this.credit(item.length);
       this.handlers.data(item);
       // Lent, as by a real one: whoever kept a view of it is found out.
-      if (this.secure) item.fill(SPENT);
+      item.fill(SPENT);
     }
   }
 
