@@ -15,20 +15,27 @@ import {
   RelayCommand,
 } from '../cell/commands.js';
 import type { Leg } from '../link/types.js';
-import type { Random } from '../runtime/types.js';
+import type { Clock, Random } from '../runtime/types.js';
 import type { CircuitStream } from './circuit-stream.js';
 import type { FlowControl } from './flow.js';
 import { MAX_DATA_WITH_RANDOM, type PadCell, padding } from './padding.js';
 
 /** Cells packed before the leg is asked again whether it is full. */
 const PACK_BATCH = 32;
-/** Cells a stream packs before it is the next one's turn, when there are several. */
+/**
+ * Cells a stream packs before it is the next one's turn, when there are several. A whole batch where batches follow each
+ * other fast, since what comes in one piece costs the other end one write to its application; fewer where a batch
+ * takes its time, or for a stream that has just come.
+ */
 const TURN = 8;
+/** Milliseconds between two times that something was packed, from which turns are short. */
+const FAST = 5;
 /** At least one cell in so many has random bytes (C tor: `connection_edge_get_inbuf_bytes_to_package`). */
 const RANDOM_EVERY = 100;
 
 /** Where packed cells go. */
 export interface Outlet {
+  readonly clock: Clock;
   readonly random: Random;
   readonly flow: FlowControl;
   /** Sets digest and layers on a batch of RELAY cells for the other end, in place; may make them RELAY_EARLY. */
@@ -49,8 +56,13 @@ export class Packer {
   private readonly out: Outlet;
   private readonly flow: FlowControl;
   private readonly pad: PadCell;
-  /** Streams with something to pack; those in turn first. */
+  /** Streams with something to pack, those in turn first; and those that had nothing for a whole round. */
   private ring: CircuitStream[] = [];
+  private fresh: CircuitStream[] = [];
+  private lastWasFresh = false;
+  /** Turns that streams have had. */
+  private turns = 0;
+  private packedAt = Number.NEGATIVE_INFINITY;
   private readonly marks: number[] = [];
   private packing = false;
   private stopped = false;
@@ -81,35 +93,56 @@ export class Packer {
   wake(stream: CircuitStream): boolean {
     if (!stream.awake && (stream.endDue || stream.packable(1) > 0)) {
       stream.awake = true;
-      this.ring.push(stream);
+      if (this.turns - stream.lastTurn > this.ring.length) this.fresh.push(stream);
+      else this.ring.push(stream);
     }
     return stream.awake;
+  }
+
+  private get waiting(): number {
+    return this.ring.length + this.fresh.length;
+  }
+
+  /** Who is next. Every second turn at least is of the ring, however many streams come and go. */
+  private next(): CircuitStream {
+    this.lastWasFresh = this.fresh.length > 0 && (this.ring.length === 0 || !this.lastWasFresh);
+    const stream = (this.lastWasFresh ? this.fresh : this.ring).shift()!;
+    stream.lastTurn = ++this.turns;
+    return stream;
   }
 
   /** Nothing is sent from now on. */
   stop(): void {
     this.stopped = true;
     this.ring = [];
+    this.fresh = [];
   }
 
   /** Packs what windows and leg let go: streams in turn, a batch at a time. */
   pack(): void {
-    if (this.packing || this.stopped) return;
+    if (this.packing || this.stopped || this.waiting === 0) return;
     this.packing = true;
+    const now = this.out.clock.monotonic();
+    const usual = now - this.packedAt < FAST ? PACK_BATCH : TURN;
     const drained: CircuitStream[] = [];
-    while (this.ring.length > 0 && !this.stopped && !this.out.leg().full) if (!this.packBatch(drained)) break;
+    while (this.waiting > 0 && !this.stopped && !this.out.leg().full && this.packBatch(usual, drained))
+      this.packedAt = now;
     this.packing = false;
     for (const stream of drained) if (stream.takeDrain()) stream.handlers.drain();
   }
 
   /** Fills and sends one batch: one look at every stream. False when nothing could be packed. */
-  private packBatch(drained: CircuitStream[]): boolean {
-    const { ring } = this;
-    const turn = ring.length > 1 ? TURN : PACK_BATCH;
+  private packBatch(usual: number, drained: CircuitStream[]): boolean {
     let n = 0;
     let packed = false;
-    for (let looks = ring.length; looks > 0 && n < PACK_BATCH && !this.stopped; looks--) {
-      const stream = ring.shift()!;
+    for (let looks = this.waiting; looks > 0 && n < PACK_BATCH && !this.stopped; looks--) {
+      // Whose turn it is keeps it until there is room. An END needs none.
+      if (this.flow.room <= 0) {
+        this.flush(n);
+        return this.sendEnds() || packed;
+      }
+      const stream = this.next();
+      const turn = this.waiting === 0 ? PACK_BATCH : this.lastWasFresh ? TURN : usual;
       n = this.packStream(stream, n, Math.min(turn, PACK_BATCH - n, this.flow.room));
       packed ||= n > 0;
       drained.push(stream);
@@ -121,10 +154,23 @@ export class Packer {
         stream.sendEnd();
       }
       stream.awake = stream.packable(1) > 0;
-      if (stream.awake) ring.push(stream);
+      if (stream.awake) this.ring.push(stream);
     }
     this.flush(n);
     return packed;
+  }
+
+  /** Sends the ENDs that nothing is before; whether there were any. */
+  private sendEnds(): boolean {
+    const due = [...this.fresh, ...this.ring].filter((stream) => stream.endDue);
+    if (due.length === 0) return false;
+    this.fresh = this.fresh.filter((stream) => !stream.endDue);
+    this.ring = this.ring.filter((stream) => !stream.endDue);
+    for (const stream of due) {
+      stream.awake = false;
+      stream.sendEnd();
+    }
+    return true;
   }
 
   /** Packs up to `most` cells of one stream behind the `n` of the scratch batch; returns how many it then has. */
