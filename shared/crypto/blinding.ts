@@ -14,6 +14,7 @@ import {
   type Ed25519ExpandedKey,
   ed25519FromExpanded,
 } from './ed25519.js';
+import { type EdwardsPoint, inMainGroup, multiplyClamped } from './edwards.js';
 import { clampX25519 } from './x25519.js';
 
 const { Point } = ed25519;
@@ -59,7 +60,10 @@ const clampedScalar = (param: Uint8Array): bigint => scalarOf(clampX25519(Uint8A
 /** The blinded public key A' = h A. Throws DecodeError when `publicKey` is no point of the curve's main group. */
 export function blindPublicKey(publicKey: Uint8Array, param: Uint8Array): Uint8Array {
   // Nothing here is secret from whoever knows the address, so time may depend on it.
-  return mainGroupPoint(publicKey, 'ed25519 public key').multiplyUnsafe(clampedScalar(param)).toBytes();
+  return multiplyClamped(
+    mainGroupPoint(publicKey, 'ed25519 public key'),
+    clampX25519(Uint8Array.from(param)),
+  );
 }
 
 /** The blinded key: scalar h a, prefix from the old prefix. */
@@ -76,17 +80,17 @@ export function blindKey(key: Ed25519ExpandedKey, param: Uint8Array): Ed25519Exp
 function mainGroupPoint(publicKey: Uint8Array, field: string) {
   if (publicKey.length !== ED25519_SIZE)
     throw new DecodeError(field, `wanted ${ED25519_SIZE} bytes, got ${publicKey.length}`);
-  let point: InstanceType<typeof Point>;
+  let point: EdwardsPoint;
   try {
     point = Point.fromBytes(Uint8Array.from(publicKey));
   } catch (cause) {
     throw new DecodeError(field, 'not a point of the curve', { cause });
   }
-  if (point.is0() || !point.isTorsionFree()) throw new DecodeError(field, 'has a torsion component');
+  if (!inMainGroup(point)) throw new DecodeError(field, 'has a torsion component');
   return point;
 }
 
-/** Throws DecodeError unless the key is a point of the curve's main group [ed25519_validate_pubkey]; some 1 ms. */
+/** Throws DecodeError unless the key is a point of the curve's main group [ed25519_validate_pubkey]; some 0.4 ms. */
 export function checkEd25519Point(publicKey: Uint8Array, field: string): void {
   mainGroupPoint(publicKey, field);
 }
