@@ -3,9 +3,10 @@ import test from 'ava';
 
 test('V8 knows every flag it is given', (t) => {
   const script = `
-    const { compileSooner, tuneProcess } = await import(${JSON.stringify(new URL('./tune.js', import.meta.url).href)});
+    const { collectNow, compileSooner, tuneProcess } = await import(${JSON.stringify(new URL('./tune.js', import.meta.url).href)});
     tuneProcess();
     compileSooner();
+    collectNow();
   `;
   const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
   // What it does not know it complains of, and goes on.

@@ -11,7 +11,6 @@ import { CepaError } from '../../shared/bytes/errors.js';
 import { createLog, type NodeLog } from '../../shared/log/log.js';
 import type { Metrics } from '../../shared/metrics/types.js';
 import type { Env, NodeEvent } from '../../shared/runtime/env.js';
-import { compileSooner } from '../../shared/runtime/tune.js';
 import { diskStore } from '../../shared/store/disk.js';
 import { systemError } from '../../shared/store/errors.js';
 import type { Options } from '../../shared/torrc/options.js';
@@ -165,7 +164,7 @@ class NodeProcess {
   async run(): Promise<void> {
     const { log } = this.held;
     const world = await import('./world.js');
-    const { availableMemory, realClock, osRandom, startThreads, resolverOf, keepX25519Ahead } = world;
+    const { availableMemory, realClock, osRandom, startThreads, resolverOf, keepX25519Ahead, settle } = world;
     const { transport, crew, close } = startThreads(this.options, (error) => this.bug(error));
     this.closeThreads = close;
     const env: Env = {
@@ -183,7 +182,7 @@ class NodeProcess {
     const metrics = await this.openMetrics();
     this.node = await startRole(this.source.role, this.options, { ...env, ...(metrics && { metrics }) });
     keepX25519Ahead(realClock, osRandom, IDLE_WORK_DELAY);
-    realClock.setTimer(IDLE_WORK_DELAY, compileSooner);
+    realClock.setTimer(IDLE_WORK_DELAY, () => settle(this.source.role));
     if (this.stopping > 0) await this.stop('asked to before the start was over');
     else if (this.reloadDue) this.reload();
     else this.systemd.tell({ READY: 1, STATUS: `${this.source.role} runs` });
