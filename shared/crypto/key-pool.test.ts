@@ -44,11 +44,24 @@ test('the pool is bounded, and filled again', async (t) => {
   t.true(full >= 100 && full <= 1000);
   await world.advance(60_000);
   t.is(counts.drawn, full);
-  for (let i = 0; i < 10; i++) ephemeralX25519(counted);
+  for (let i = 0; i < 20; i++) ephemeralX25519(counted);
   await world.advance(60_000);
-  // There are enough.
+  t.true(counts.drawn >= full + 16 && counts.drawn <= full + 24, `${counts.drawn} drawn`);
+});
+
+test('no pair is made between handshakes while there are enough', async (t) => {
+  const { world, clock, counted, counts } = counting('busy key pool');
+  keepX25519Ahead(clock, counted);
+  await world.advance(60_000);
+  const full = counts.drawn;
+  const handshakes = async (n: number) => {
+    for (let i = 0; i < n; i++) {
+      ephemeralX25519(counted);
+      await world.advance(10);
+    }
+  };
+  await handshakes(50);
   t.is(counts.drawn, full);
-  for (let i = 0; i < full - 20; i++) ephemeralX25519(counted);
-  await world.advance(60_000);
-  t.true(counts.drawn >= 2 * full - 20 && counts.drawn < 2 * full, `${counts.drawn} counts.drawn`);
+  await handshakes(full);
+  t.true(counts.drawn > full);
 });

@@ -11,10 +11,11 @@ import { generateX25519, type X25519KeyPair } from './x25519.js';
 /** Pairs kept: what a client's hundred circuits at once take, in some 300 KB. */
 const SIZE = 300;
 /**
- * Pairs left when it is filled again: not after each that is taken, which would wake the process in the middle of the
- * next handshakes, and cost twice as much as making some in a row.
+ * Milliseconds without a handshake after which it is filled, and the pairs at which that cannot wait. After each pair
+ * that is taken it would wake the process in the middle of the next handshakes, and cost twice as much as some in a row.
  */
-const LOW = 150;
+const QUIET = 50;
+const LOW = 100;
 /** Pairs made in a row, and milliseconds between: some hundredths of the processor’s time until the pool is full. */
 const STEP = 4;
 const PAUSE = 12;
@@ -26,7 +27,8 @@ class KeyPool {
   private readonly pairs: X25519KeyPair[] = [];
   private readonly clock: Clock;
   private readonly random: Random;
-  private filling = false;
+  private waking = false;
+  private lastTaken = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock, random: Random) {
     this.clock = clock;
@@ -34,19 +36,27 @@ class KeyPool {
   }
 
   take(): X25519KeyPair | undefined {
-    const pair = this.pairs.pop();
-    if (this.pairs.length < LOW && !this.filling) this.fill();
-    return pair;
+    this.lastTaken = this.clock.monotonic();
+    this.wakeIn(QUIET);
+    return this.pairs.pop();
   }
 
-  /** Fills it to the brim, from `delay` milliseconds on. */
-  fill(delay = PAUSE): void {
-    this.filling = true;
+  /** Looks after `delay` milliseconds whether it is time to make pairs, and so on until it is full. */
+  wakeIn(delay: number): void {
+    if (this.waking) return;
+    this.waking = true;
     this.clock.setTimer(delay, () => {
-      for (let i = 0; i < STEP; i++) this.pairs.push(generateX25519(this.random));
-      if (this.pairs.length < SIZE) this.fill();
-      else this.filling = false;
+      this.waking = false;
+      if (this.pairs.length >= SIZE) return;
+      const busy = this.clock.monotonic() - this.lastTaken < QUIET;
+      if (busy && this.pairs.length >= LOW) this.wakeIn(QUIET);
+      else this.make();
     });
+  }
+
+  private make(): void {
+    for (let i = 0; i < STEP; i++) this.pairs.push(generateX25519(this.random));
+    this.wakeIn(PAUSE);
   }
 }
 
@@ -58,7 +68,7 @@ export function keepX25519Ahead(clock: Clock, random: Random, delay = PAUSE): vo
   if (pools.has(random)) return;
   const pool = new KeyPool(clock, random);
   pools.set(random, pool);
-  pool.fill(delay);
+  pool.wakeIn(delay);
 }
 
 /** A key pair for one handshake. */
