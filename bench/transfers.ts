@@ -27,8 +27,8 @@ export interface Transfer {
 
 const WARM_PIECE = 10_000_000;
 /** V8 has compiled what it will after this much. */
-const WARM_BYTES = 60_000_000;
-const WARM_SECONDS = 3;
+const WARM_BYTES = 150_000_000;
+const WARM_SECONDS = 8;
 /** Less tells nothing: CPU time is counted in ticks of 10 ms. */
 const LEAST = 10_000_000;
 
