@@ -18,16 +18,16 @@ export const isExitWanted = (options: Options): boolean =>
 /** The rules; the policy follows the relay's own addresses, which it refuses to connect to. */
 export function exitRulesOf(options: Options, address: SelfAddress, network: Network): ExitRules {
   const bind = bindAddresses(options);
-  // Read at each use: the options may be changed in place.
-  let own = '';
+  let made: readonly unknown[] = [];
   let policy: ExitPolicy | undefined;
   const current = (): ExitPolicy => {
     const ownAddresses = address.all.map(({ host }) => host);
     const exit = isExitWanted(options);
+    // Asked for each stream. A value that is read anew comes in the place of the old one, which stays as it is.
     const { ExitPolicy, IPv6Exit, ExitPolicyRejectPrivate } = options;
-    const from = JSON.stringify([ownAddresses, exit, ExitPolicy, IPv6Exit, ExitPolicyRejectPrivate]);
-    if (policy && own === from) return policy;
-    own = from;
+    const from = [exit, ExitPolicy, IPv6Exit, ExitPolicyRejectPrivate, ...ownAddresses];
+    if (policy && from.length === made.length && from.every((part, i) => part === made[i])) return policy;
+    made = from;
     policy = effectiveExitPolicy({
       lines: options.ExitPolicy,
       exit,

@@ -120,6 +120,18 @@ test('an exit refuses its own addresses, private ones, and IPv6 where it has non
   t.true(policy.allows('203.0.113.2', 80));
 });
 
+test('the policy is made once, and anew when the configuration was read again', async (t) => {
+  const lines = ['ORPort 203.0.113.1:9001', 'ExitRelay 1'];
+  const options = optionsOf(...lines, 'ExitPolicy accept *:*');
+  const { self } = await placed(options);
+  const rules = exitRulesOf(options, self, nothing);
+  const { policy } = rules;
+  t.is(rules.policy, policy);
+  t.true(policy.allows('203.0.113.2', 25));
+  Object.assign(options, { ExitPolicy: optionsOf(...lines, 'ExitPolicy reject *:25').ExitPolicy });
+  t.false(rules.policy.allows('203.0.113.2', 25));
+});
+
 async function describe(options: Options, more: Partial<SelfDescription> = {}) {
   const clock = new HandClock();
   clock.pass(Date.UTC(2026, 0, 1));
