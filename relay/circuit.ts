@@ -73,8 +73,10 @@ export class RelayCircuit implements LegHandler, EndCircuit {
   onGone: (() => void) | undefined;
   private readonly host: CircuitHost;
   private onward: Onward = END;
+  /** From the handshake to the layer, and the layer. */
   private keys: HopKeys | undefined;
   private made: RelayLayer | undefined;
+  private nonce: Uint8Array = NO_KEY;
   private end: CircuitEnd | undefined;
   private earlyLeft = MAX_RELAY_EARLY;
   private dead = false;
@@ -92,11 +94,11 @@ export class RelayCircuit implements LegHandler, EndCircuit {
 
   /** Whether the handshake is done. */
   get open(): boolean {
-    return this.keys !== undefined && !this.dead;
+    return (this.keys !== undefined || this.made !== undefined) && !this.dead;
   }
 
   get kh(): Uint8Array {
-    return this.keys?.kh ?? NO_KEY;
+    return this.keys?.kh ?? this.nonce;
   }
 
   get atEnd(): boolean {
@@ -160,9 +162,13 @@ export class RelayCircuit implements LegHandler, EndCircuit {
     });
   }
 
-  /** Once there are keys. */
+  /** Of an open circuit. */
   private get layer(): RelayLayer {
-    this.made ??= tor1Relay(this.keys!);
+    if (this.made) return this.made;
+    const keys = this.keys!;
+    this.made = tor1Relay(keys);
+    this.nonce = keys.kh;
+    this.keys = undefined;
     return this.made;
   }
 
@@ -175,7 +181,7 @@ export class RelayCircuit implements LegHandler, EndCircuit {
   }
 
   private forward(batch: CellBatch): void {
-    if (!this.keys) {
+    if (!this.open) {
       this.violation('relay cell before the handshake was answered');
       return;
     }

@@ -45,7 +45,8 @@ export function kdfTor(k0: Uint8Array, length: number): Uint8Array {
 
 /** Keys that are worked out when the first of them is wanted: a server's answer needs none. */
 class LaterKeys implements HopKeys {
-  private readonly derive: () => HopKeys;
+  /** Gone once it was called, with the secrets it holds. */
+  private derive: (() => HopKeys) | undefined;
   private derived: HopKeys | undefined;
 
   constructor(derive: () => HopKeys) {
@@ -53,7 +54,8 @@ class LaterKeys implements HopKeys {
   }
 
   private get all(): HopKeys {
-    this.derived ??= this.derive();
+    this.derived ??= this.derive!();
+    this.derive = undefined;
     return this.derived;
   }
 

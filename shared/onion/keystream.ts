@@ -44,7 +44,8 @@ const newCipher = (key: Uint8Array): Cipher =>
 
 /** One direction's cipher of one hop. */
 export class Keystream {
-  private readonly key: Uint8Array;
+  /** Until there is a cipher. */
+  private key: Uint8Array | undefined;
   private cipher: Cipher | undefined;
   private ahead: DataView = NOTHING;
   private used = 0;
@@ -93,7 +94,9 @@ export class Keystream {
 
   /** Input XORed with the key stream from where it is. */
   next(input: Buffer): Buffer {
-    this.cipher ??= newCipher(this.key);
+    if (this.cipher) return this.cipher.update(input);
+    this.cipher = newCipher(this.key!);
+    this.key = undefined;
     return this.cipher.update(input);
   }
 }
