@@ -136,9 +136,13 @@ export function parseHsDescriptor(text: string, maxSize: number = MAX_HS_DESCRIP
   };
 }
 
-/** Text without the zeros it is padded with, and with the newline C tor leaves out. */
+const ZEROS = Buffer.alloc(256);
+
+/** Text without the zeros it is padded with, up to 10,000, and with the newline C tor leaves out. */
 function plaintextOf(bytes: Uint8Array, field: string): string {
   let end = bytes.length;
+  // One by one they take 5 ms of a client's first visit to a service, before the loop is compiled.
+  while (end >= ZEROS.length && ZEROS.equals(bytes.subarray(end - ZEROS.length, end))) end -= ZEROS.length;
   while (end > 0 && bytes[end - 1] === 0) end--;
   const text = documentText(bytes.subarray(0, end), field);
   return text.endsWith('\n') ? text : `${text}\n`;
