@@ -26,7 +26,7 @@ const TORRC = [
   'AssumeReachable 1',
 ];
 
-const SITE_ADDRESS = '127.250.0.1';
+export const SITE_ADDRESS = '127.250.0.1';
 const SITE_PORT = 80;
 /** Known to the resolver of the simulated world. */
 const SITE_NAME = 'site.example';
@@ -117,10 +117,10 @@ export class Simulation {
     this.node = await this.world.until(startClient(options, env));
   }
 
-  /** Fetches a page through three hops, for a user of its own; whether it came as it is. */
-  async fetch(size: number): Promise<boolean> {
+  /** Fetches a page through three hops, or from the site by another name, for a user of its own; whether it came as it is. */
+  async fetch(size: number, name = SITE_NAME): Promise<boolean> {
     const seed = `page${this.fetches++}`;
-    const stream = await this.world.until(this.client.connect(SITE_NAME, SITE_PORT, seed));
+    const stream = await this.world.until(this.client.connect(name, SITE_PORT, seed));
     const page = await this.world.until(answerOf(stream, bytesOf(`${seed} ${size}`)));
     return page.equals(pageOf(seed, size));
   }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Simulation } from '../simulation.js';
+import { SITE_ADDRESS, Simulation } from '../simulation.js';
 
 const SECOND = 1000;
 const START = Date.UTC(2026, 0, 1);
@@ -20,17 +20,24 @@ const TORRC = [
   'TestingV3AuthInitialDistDelay 2 seconds',
 ];
 
-/** Starts authorities, relays and a client with an onion service, and fetches a page once there is a consensus. */
-export async function rehearse(): Promise<void> {
+/**
+ * Starts authorities, relays and a client with an onion service, and fetches a page once there is a consensus, and another
+ * through the service. Whether both came.
+ */
+export async function rehearse(): Promise<boolean> {
   const simulation = new Simulation('rehearsal', START, TORRC);
   const { network, world } = simulation;
   await network.makeAuthorities(2);
-  for (const site of network.authorities) await network.startAuthority(site, 'TestingDirAuthVoteGuard *');
+  for (const site of network.authorities)
+    await network.startAuthority(site, 'TestingDirAuthVoteGuard *', 'TestingDirAuthVoteHSDir *');
   for (const name of ['relay1', 'relay2', 'relay3']) await network.startRelay(name);
   await network.startRelay('exit', 'ExitRelay 1', 'ExitPolicy accept *:*');
   await simulation.openSite();
-  await simulation.startClient('HiddenServiceDir /service', 'HiddenServicePort 80 127.0.0.1:80');
-  await world.advance(45 * SECOND);
-  await simulation.fetch(50_000);
+  await simulation.startClient('HiddenServiceDir /service', `HiddenServicePort 80 ${SITE_ADDRESS}:80`);
+  await world.advance(60 * SECOND);
+  const came = await simulation.fetch(50_000);
+  const [service] = simulation.client.status().onionServices;
+  const cameByService = await simulation.fetch(50_000, service!.address);
   await simulation.stop();
+  return came && cameByService;
 }
