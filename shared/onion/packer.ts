@@ -52,6 +52,8 @@ export interface Outlet {
 const scratch = new CellBatch(Buffer.alloc(PACK_BATCH * CELL_SIZE));
 for (let i = 0; i < PACK_BATCH; i++) scratch.at[i] = i * CELL_SIZE + CELL_HEADER_SIZE;
 
+const endDue = (stream: CircuitStream): boolean => stream.endDue;
+
 export class Packer {
   private readonly out: Outlet;
   private readonly flow: FlowControl;
@@ -162,10 +164,11 @@ export class Packer {
 
   /** Sends the ENDs that nothing is before; whether there were any. */
   private sendEnds(): boolean {
-    const due = [...this.fresh, ...this.ring].filter((stream) => stream.endDue);
-    if (due.length === 0) return false;
-    this.fresh = this.fresh.filter((stream) => !stream.endDue);
-    this.ring = this.ring.filter((stream) => !stream.endDue);
+    // Asked at each turn without room: nothing is made where there are none.
+    if (!this.ring.some(endDue) && !this.fresh.some(endDue)) return false;
+    const due = [...this.fresh, ...this.ring].filter(endDue);
+    this.fresh = this.fresh.filter((stream) => !endDue(stream));
+    this.ring = this.ring.filter((stream) => !endDue(stream));
     for (const stream of due) {
       stream.awake = false;
       stream.sendEnd();
