@@ -7,6 +7,12 @@
  */
 import type { Socket } from 'node:net';
 
+/**
+ * Bytes of a TLS record at most: 31 cells (cell/commands: CELL_SIZE) instead of 16,384 bytes, so that a record, which is
+ * what a read brings, ends where a cell does. A cell in two chunks costs a copy and a batch of its own.
+ */
+export const RECORD_SIZE = 31 * 514;
+
 /** Where reads go: `usual` is the size of most, which need no view of their own each. */
 interface Lending {
   readonly buffer: Buffer;
@@ -18,8 +24,8 @@ const lending = (size: number, usual: number): Lending => {
   return { buffer, usual: buffer.subarray(0, usual) };
 };
 
-/** For links: Node hands plain text over by the TLS record, of 16,384 bytes at most; ours are of 31 whole cells. */
-export const linkReads = lending(16 * 1024, 31 * 514);
+/** For links: Node hands plain text over by the TLS record, of 16,384 bytes at most. */
+export const linkReads = lending(16 * 1024, RECORD_SIZE);
 /** For other connections: as much as libuv reads at a time. */
 export const plainReads = lending(64 * 1024, 64 * 1024);
 

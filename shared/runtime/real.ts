@@ -7,7 +7,7 @@ import { constants, randomFillSync, randomInt } from 'node:crypto';
 import net from 'node:net';
 import { totalmem } from 'node:os';
 import tls from 'node:tls';
-import { LentReads, linkReads, plainReads } from './lent-reads.js';
+import { LentReads, linkReads, plainReads, RECORD_SIZE } from './lent-reads.js';
 import { Outbox } from './outbox.js';
 import { TurnEnd } from './turn-end.js';
 import type {
@@ -74,11 +74,6 @@ export function availableMemory(): number {
 
 /** Bytes a socket may hold before `write` says no. */
 const WRITE_HIGH_WATER = 256 * 1024;
-/**
- * Bytes of a TLS record at most: 31 cells (cell/commands: CELL_SIZE) instead of 16,384 bytes, so that a record, which is
- * what a read brings, ends where a cell does. A cell in two chunks costs a copy and a batch of its own.
- */
-const RECORD_SIZE = 31 * 514;
 /** How long a dial may take when the caller does not say, in milliseconds. */
 const DEFAULT_DIAL_TIMEOUT = 30_000;
 /** How long a peer may take over the TLS handshake, in milliseconds. */
