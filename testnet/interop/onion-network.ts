@@ -36,15 +36,11 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 export const SERVICES = ['open', 'closed', 'secret'] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
-/**
- * C tor runs out of relays that its path or its vanguards have not yet, where there are six, and gives up a try over it;
- * from 150 tries on it then doubts its guard, though every circuit that was of use came about.
- */
+/** C tor runs out of relays that its path or its vanguards have not yet, where there are six, and gives up a try over it. */
 const TOO_SMALL: readonly RegExp[] = [
   /^No available nodes when trying to choose node/,
   /^Could not find a node that matches the configured _HSLayer2Nodes set$/,
   /^Giving up on launching a rendezvous circuit/,
-  /^Guard .* is failing a very large amount of circuits\..* Use counts are (\d+)\/\1\. /,
 ];
 
 /** How a member is started in a test of onion services. */
