@@ -34,6 +34,7 @@ import {
   type TorrcContext,
   type VotingTimes,
 } from '../torrc-of.js';
+import { hasCarried } from './carried.js';
 import { votesAfterStart } from './first-votes.js';
 import { identifyTorAuthority, TorNode } from './tor-node.js';
 
@@ -67,6 +68,8 @@ export interface NetworkSpec {
   readonly voting?: VotingTimes;
   /** Whether the first consensus is of the later ones' schedule (`votesAfter`). */
   readonly regular?: boolean;
+  /** Whether relays and authorities begin with a past, the same for all (`hasCarried`). */
+  readonly carried?: boolean;
   /** Hears that the authorities have keys, before any process starts. */
   readonly keysMade?: () => void;
 }
@@ -158,6 +161,13 @@ export class MixedNetwork {
         authorities.set(node.name, await identify(node, folder));
       }),
     );
+    if (spec.carried)
+      for (const [i, node] of plan.nodes.entries()) {
+        if (node.role === 'client') continue;
+        const folder = nodeDirectory(directory, node);
+        mkdirSync(folder, { recursive: true, mode: 0o700 });
+        await hasCarried(spec.members[i]!.kind, folder);
+      }
     spec.keysMade?.();
     const voting = spec.voting ?? votesAfterStart(Date.now(), START_SECONDS, plan.nodes.length, spec.regular);
     const network = new MixedNetwork(spec, { plan, directory, authorities, voting, socks: '' });

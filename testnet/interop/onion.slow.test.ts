@@ -63,7 +63,7 @@ async function moveThereAndBack(t: ExecutionContext, test: OnionTest): Promise<v
 }
 
 async function inNetworkOf(relays: Kind, body: (test: OnionTest) => Promise<void>): Promise<void> {
-  const test = await OnionTest.start({ members: membersOf(relays, 5), regular: true });
+  const test = await OnionTest.start({ members: membersOf(relays, 5) });
   try {
     await body(test);
   } finally {
