@@ -22,7 +22,7 @@ const HELP = `npm run bench -- [options]
   --seconds N     about how long a transfer takes (3)
   --mb N          megabytes of a transfer at most (200)
   --count N       circuits, and first bytes, of a run (100)
-  --warm N        circuits, and first bytes, before those that count, but in the rows that say cold (600)
+  --warm N        circuits, and first bytes, before those that count, but in the rows that say cold (1500)
   --minutes N     leaves out later rounds where all would take longer (14)
   --quick         cepa and tor-vanilla, 1 round, 1 start, 1 s, 30 MB, 30 circuits, 120 to warm up
   --json FILE     writes all figures there
@@ -217,7 +217,7 @@ async function main(): Promise<boolean> {
     seconds: count('seconds', quick ? 1 : 3),
     most: count('mb', quick ? 30 : 200) * 1e6,
     count: count('count', quick ? 30 : 100),
-    warm: count('warm', quick ? 120 : 600),
+    warm: count('warm', quick ? 120 : 1500),
   };
   const end = performance.now() + count('minutes', 14) * 60_000;
   const date = new Date().toISOString();
