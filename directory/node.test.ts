@@ -1,7 +1,9 @@
 import test from 'ava';
+import { bytesOf } from '../shared/bytes/text.js';
 import { fetchOverConn } from '../shared/dir/fetch.js';
 import type { Consensus } from '../shared/netdoc/types.js';
 import { parseVote } from '../shared/netdoc/vote.js';
+import type { Clock } from '../shared/runtime/types.js';
 import { AuthorityKeyError } from './keys.js';
 import type { AuthorityNode } from './node.js';
 import { Network, type Site } from './simulation.js';
@@ -90,6 +92,43 @@ test('authorities tell of the relays they have reached, and vote at other times 
   // The interval of the consensus sets the pace from here on.
   await network.world.advance(INTERVAL);
   t.is(consensusOf(network.authorities[0]!).validAfter, Date.UTC(2026, 2, 1, 0, 0, 41));
+  await network.stop();
+});
+
+/** A clock whose timers come a millisecond early, as Node's do: the next one is there when it is asked again. */
+function early(clock: Clock): Clock {
+  let asked = 0;
+  return {
+    now() {
+      const now = clock.now();
+      if (asked === now) return now;
+      asked = now;
+      return now - 1;
+    },
+    monotonic: () => clock.monotonic(),
+    setTimer: (delay, wake) => clock.setTimer(delay, wake),
+    defer: (run) => clock.defer(run),
+    hold: (work) => clock.hold(work),
+  };
+}
+
+test('a vote tells what was measured until then, if its timer comes early, too', async (t) => {
+  const network = new Network('early', START, ...PACE, 'V3BandwidthsFile bandwidths');
+  await network.makeAuthorities(3);
+  for (const site of network.authorities) {
+    site.host = { ...site.host, clock: early(site.host.clock) };
+    await network.startAuthority(site);
+  }
+  await network.startRelay('middle');
+  await network.world.advance(INTERVAL);
+  const [site] = network.authorities;
+  const middle = () => consensusOf(site!).routers.find(({ nickname }) => nickname === 'middle')!;
+  t.true(middle().unmeasured);
+  const text = `${START / SECOND}\nversion=1.4.0\n=====\nbw=5000 node_id=$${middle().id}\n`;
+  for (const { store } of network.authorities) store.files.set('bandwidths', bytesOf(text));
+  await network.world.advance(INTERVAL);
+  t.is(consensusOf(site!).validAfter, Date.UTC(2026, 2, 1, 0, 0, 40));
+  t.like(middle(), { bandwidth: 5000, unmeasured: false });
   await network.stop();
 });
 

@@ -169,8 +169,13 @@ export class Voting {
 
   private async runStep(): Promise<void> {
     const { clock } = this.env;
-    if (clock.now() >= this.exchange.schedule.voteAt) await this.readBandwidthFile();
-    for (const action of this.exchange.act(clock.now())) this.perform(action);
+    // Timers come up to a millisecond early: the time that asks for no file must not be past the vote a moment later.
+    let now = clock.now();
+    if (now >= this.exchange.schedule.voteAt) {
+      await this.readBandwidthFile();
+      now = clock.now();
+    }
+    for (const action of this.exchange.act(now)) this.perform(action);
     if (this.exchange.roundOver) {
       this.exchange.startRound(clock.now());
       const { validAfter } = this.exchange.schedule;
