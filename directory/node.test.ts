@@ -95,7 +95,7 @@ test('authorities tell of the relays they have reached, and vote at other times 
   await network.stop();
 });
 
-/** A clock whose timers come a millisecond early, as Node's do: the next one is there when it is asked again. */
+/** A clock that is a millisecond behind when it is first asked, as after a timer of Node's that came early, and right then. */
 function early(clock: Clock): Clock {
   let asked = 0;
   return {
