@@ -1,12 +1,29 @@
 import test from 'ava';
 import { parsePolicyLines } from '../shared/netdoc/policy.js';
+import { loadOptions } from '../shared/torrc/parse.js';
 import { type FlagInput, flagsOf, knownFlags } from './flags.js';
 import { relaySet } from './relay-set.js';
 import type { RelayView } from './relay-view.js';
 import { HOUR, NOW, viewOf } from './testing.js';
-import { computeThresholds, type ThresholdInput, type Thresholds, thresholdsLine } from './thresholds.js';
+import {
+  computeThresholds,
+  guaranteesOf,
+  type ThresholdInput,
+  type Thresholds,
+  thresholdsLine,
+} from './thresholds.js';
 
 const DAY_SECONDS = 24 * 3600;
+const TORRC = `ORPort 9001
+DirPort 9030
+ContactInfo somebody
+DirAuthority auth orport=9001 v3ident=${'0'.repeat(40)} 127.0.0.1:9030 ${'0'.repeat(40)}
+`;
+const guaranteesBy = (lines = '') => {
+  const files = [{ name: 'torrc', text: TORRC + lines }];
+  return guaranteesOf(loadOptions({ files, args: [], role: 'authority' }).options);
+};
+const GUARANTEES = guaranteesBy();
 
 const thresholdsOf = (relays: RelayView[], over: Partial<ThresholdInput> = {}): Thresholds =>
   computeThresholds({
@@ -17,6 +34,8 @@ const thresholdsOf = (relays: RelayView[], over: Partial<ThresholdInput> = {}): 
     testing: false,
     measuredEnough: 500,
     testingMinFast: 0,
+    guarantees: GUARANTEES,
+    guardFraction: 0.75,
     params: new Map(),
     allowPrivate: false,
     ...over,
@@ -38,6 +57,7 @@ const LOW: Thresholds = {
   guardBandwidthWithExits: 400,
   guardBandwidthWithoutExits: 300,
   ignoreClaims: false,
+  guarantees: GUARANTEES,
 };
 
 const inputOf = (over: Partial<FlagInput> = {}): FlagInput => ({
@@ -189,6 +209,47 @@ test('the bars are order statistics of the active relays', (t) => {
   t.is(bars.guardWfu, 0.4);
   t.is(bars.guardBandwidthWithExits, 2000);
   t.is(bars.guardBandwidthWithoutExits, 2000);
+});
+
+test('what is guaranteed, and how few are fast enough for a guard, is for the configuration to say', (t) => {
+  t.deepEqual(GUARANTEES, {
+    ...{ stableUptime: 30 * DAY_SECONDS, stableMtbf: 5 * DAY_SECONDS, fast: 102, guardBandwidth: 2097 },
+    ...{ guardTimeKnown: 8 * DAY_SECONDS, guardWfu: 0.98 },
+  });
+  const lines = [
+    ...['AuthDirVoteStableGuaranteeMinUptime 2 hours', 'AuthDirVoteStableGuaranteeMTBF 1 hour'],
+    ...['AuthDirFastGuarantee 20 KBytes', 'AuthDirGuardBWGuarantee 50 KBytes'],
+    ...['AuthDirVoteGuardGuaranteeTimeKnown 1 minute', 'AuthDirVoteGuardGuaranteeWFU 0.5'],
+  ];
+  const guarantees = guaranteesBy(lines.join('\n'));
+  const relays = claiming(1000, 1000, 2000, 3000);
+  for (const relay of relays)
+    Object.assign(relay, { timeKnown: 10 * DAY_SECONDS, wfu: 1, mtbf: DAY_SECONDS });
+  const bars = thresholdsOf(relays, { guarantees });
+  t.like(bars, { fast: 20, guardTimeKnown: 60, guardWfu: 0.5, guardBandwidthWithExits: 3000 });
+  const slow = {
+    descriptor: { bandwidth: { rate: 1e9, burst: 1e9, observed: 51_200 } },
+    wfu: 0.5,
+    timeKnown: 60,
+  };
+  t.true(flags({ ...slow, mtbf: 3600 }, { thresholds: bars }).includes('Guard'));
+  t.false(flags({ ...slow, mtbf: 3599 }, { thresholds: bars }).includes('Stable'));
+  t.false(flags({ ...slow, mtbf: 3600, measured: 50 }, { thresholds: bars }).includes('Guard'));
+  // Nothing is guaranteed by 0.
+  const none = guaranteesBy('AuthDirFastGuarantee 0\nAuthDirGuardBWGuarantee 0');
+  const strict = thresholdsOf(relays, { guarantees: none });
+  t.is(strict.fast, 1000);
+  t.false(
+    flags({ measured: 2999, wfu: 1, timeKnown: 10 * DAY_SECONDS }, { thresholds: strict }).includes('Guard'),
+  );
+  for (const [guardFraction, bar] of [
+    [0, 1000],
+    [0.5, 2000],
+    [1, 3000],
+  ] as const)
+    t.is(thresholdsOf(relays, { guardFraction }).guardBandwidthWithoutExits, bar);
+  t.throws(() => guaranteesBy('AuthDirVoteGuardBwThresholdFraction 1.5'), { message: /number from 0 to 1/ });
+  t.throws(() => guaranteesBy('AuthDirVoteGuardGuaranteeWFU most'), { message: /number from 0 to 1/ });
 });
 
 test('who does not count: down, invalid, asleep, expired, Sybils, very slow', (t) => {

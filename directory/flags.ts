@@ -5,14 +5,7 @@
  */
 import type { RelaySet } from './relay-set.js';
 import { claimedUptime, isActive, type RelayView, servesDirectory } from './relay-view.js';
-import {
-  credibleBandwidth,
-  GUARD_BANDWIDTH_GUARANTEE,
-  isExit,
-  STABLE_MTBF_GUARANTEE,
-  STABLE_UPTIME_GUARANTEE,
-  type Thresholds,
-} from './thresholds.js';
+import { credibleBandwidth, isExit, type Thresholds } from './thresholds.js';
 
 /** Flags every authority votes on. */
 const UNIVERSAL_FLAGS = [
@@ -72,10 +65,10 @@ export interface FlagInput {
 }
 
 const isStable = (relay: RelayView, { thresholds, now }: FlagInput): boolean => {
-  if (thresholds.enoughMtbf)
-    return relay.mtbf >= thresholds.stableMtbf || relay.mtbf >= STABLE_MTBF_GUARANTEE;
+  const { guarantees } = thresholds;
+  if (thresholds.enoughMtbf) return relay.mtbf >= Math.min(thresholds.stableMtbf, guarantees.stableMtbf);
   const uptime = claimedUptime(relay.descriptor, now);
-  return uptime >= thresholds.stableUptime || uptime >= STABLE_UPTIME_GUARANTEE;
+  return uptime >= Math.min(thresholds.stableUptime, guarantees.stableUptime);
 };
 
 function isHsDir(relay: RelayView, input: FlagInput): boolean {
@@ -93,8 +86,9 @@ function isHsDir(relay: RelayView, input: FlagInput): boolean {
 function isGuard(relay: RelayView, { thresholds }: FlagInput): boolean {
   if (!servesDirectory(relay.descriptor)) return false;
   const bandwidth = credibleBandwidth(relay, thresholds.ignoreClaims);
-  const bar = Math.min(thresholds.guardBandwidthWithExits, thresholds.guardBandwidthWithoutExits);
-  if (bandwidth < GUARD_BANDWIDTH_GUARANTEE && bandwidth < bar) return false;
+  const { guardBandwidthWithExits, guardBandwidthWithoutExits, guarantees } = thresholds;
+  const bar = Math.min(guardBandwidthWithExits, guardBandwidthWithoutExits, guarantees.guardBandwidth);
+  if (bandwidth < bar) return false;
   return relay.wfu >= thresholds.guardWfu && relay.timeKnown >= thresholds.guardTimeKnown;
 }
 

@@ -16,7 +16,7 @@ import type { Roster } from './roster.js';
 import type { RouterHistory } from './router-history.js';
 import type { SharedRandomVote } from './shared-random.js';
 import { findSybils, uniqueByEd25519 } from './sybil.js';
-import { computeThresholds } from './thresholds.js';
+import { computeThresholds, guaranteesOf } from './thresholds.js';
 import { makeVote } from './vote.js';
 
 /** What does not change from vote to vote. */
@@ -88,6 +88,8 @@ export class Opinions {
       testing: options.TestingTorNetwork,
       measuredEnough: options.MinMeasuredBWsForAuthToIgnoreAdvertised,
       testingMinFast: options.TestingMinFastFlagThreshold,
+      guarantees: guaranteesOf(options),
+      guardFraction: options.AuthDirVoteGuardBwThresholdFraction,
       params: input.consensus?.params ?? new Map(),
       allowPrivate: options.DirAllowPrivateAddresses,
     });

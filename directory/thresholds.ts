@@ -5,26 +5,44 @@
  * @module
  */
 import type { RelayId } from '../shared/netdoc/types.js';
+import type { Options } from '../shared/torrc/options.js';
 import { lowMedian, nthSmallest } from './order.js';
 import { claimedBandwidth, claimedUptime, isActive, type RelayView } from './relay-view.js';
 
-const DAY = 24 * 3600;
+/**
+ * From where on a relay has what a flag wants whatever others have, so that many new ones cannot push it out.
+ * Bandwidths are in kilobytes per second, times in seconds.
+ */
+export interface Guarantees {
+  /** `AuthDirVoteStableGuaranteeMinUptime`, `AuthDirVoteStableGuaranteeMTBF`. */
+  readonly stableUptime: number;
+  readonly stableMtbf: number;
+  /** `AuthDirFastGuarantee`, `AuthDirGuardBWGuarantee`; infinite where there is none. */
+  readonly fast: number;
+  readonly guardBandwidth: number;
+  /** `AuthDirVoteGuardGuaranteeTimeKnown`, `AuthDirVoteGuardGuaranteeWFU`. */
+  readonly guardTimeKnown: number;
+  readonly guardWfu: number;
+}
 
-/** Always Stable from this uptime, or mean time between failures, on; seconds. */
-export const STABLE_UPTIME_GUARANTEE = 30 * DAY;
-export const STABLE_MTBF_GUARANTEE = 5 * DAY;
-/** No guard needs to be known for longer, seconds, or to have a better fractional uptime. */
-const GUARD_TIME_KNOWN_GUARANTEE = 8 * DAY;
-const GUARD_WFU_GUARANTEE = 0.98;
-/** Always fast enough for a Guard: AuthDirGuardBWGuarantee 2 MB, in kilobytes per second. */
-export const GUARD_BANDWIDTH_GUARANTEE = Math.floor((2 * 1024 * 1024) / 1000);
-/** Always Fast: AuthDirFastGuarantee 100 KB. */
-const FAST_GUARANTEE = Math.floor((100 * 1024) / 1000);
+/** The guarantees of a configuration. */
+export function guaranteesOf(options: Options): Guarantees {
+  const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000);
+  const kilobytes = (bytes: number) => (bytes === 0 ? Number.POSITIVE_INFINITY : Math.floor(bytes / 1000));
+  return {
+    stableUptime: seconds(options.AuthDirVoteStableGuaranteeMinUptime),
+    stableMtbf: seconds(options.AuthDirVoteStableGuaranteeMTBF),
+    fast: kilobytes(options.AuthDirFastGuarantee),
+    guardBandwidth: kilobytes(options.AuthDirGuardBWGuarantee),
+    guardTimeKnown: seconds(options.AuthDirVoteGuardGuaranteeTimeKnown),
+    guardWfu: options.AuthDirVoteGuardGuaranteeWFU,
+  };
+}
+
 /** Relays slower than this do not count (ABSOLUTE_MIN_BW_VALUE_TO_CONSIDER_KB). */
 const MIN_CONSIDERED = 4;
 /** Half of what a relay must have (RELAY_REQUIRED_MIN_BANDWIDTH): a lower 12.5th percentile is not used. */
 const MIN_FAST_PERCENTILE = Math.floor((75 * 1024) / 2000);
-const GUARD_FRACTION = 0.75;
 
 const INT32_MAX = 2 ** 31 - 1;
 
@@ -40,6 +58,7 @@ export interface Thresholds {
   readonly guardBandwidthWithoutExits: number;
   /** So many relays are measured that what the others claim is not believed. */
   readonly ignoreClaims: boolean;
+  readonly guarantees: Guarantees;
 }
 
 /** What the thresholds depend on besides the relays. */
@@ -53,6 +72,9 @@ export interface ThresholdInput {
   readonly testing: boolean;
   /** `MinMeasuredBWsForAuthToIgnoreAdvertised`. */
   readonly measuredEnough: number;
+  readonly guarantees: Guarantees;
+  /** `AuthDirVoteGuardBwThresholdFraction`: so many are slower than a guard, 0 to 1. */
+  readonly guardFraction: number;
   /** `TestingMinFastFlagThreshold`, bytes per second; used in a testing network. */
   readonly testingMinFast: number;
   /** Of the live consensus. */
@@ -80,15 +102,18 @@ function fastThreshold(bandwidths: readonly number[], input: ThresholdInput): nu
   const min = testing ? testingMinFast : Math.max(MIN_CONSIDERED, params.get('FastFlagMinThreshold') ?? 4);
   const max = Math.max(min, params.get('FastFlagMaxThreshold') ?? INT32_MAX);
   fast = Math.min(Math.max(fast, Math.floor(min / 1000)), Math.floor(max / 1000));
-  return Math.min(fast, FAST_GUARANTEE);
+  return Math.min(fast, input.guarantees.fast);
 }
 
-const guardBandwidth = (bandwidths: readonly number[]): number =>
-  bandwidths.length === 0 ? 0 : nthSmallest(bandwidths, Math.floor(bandwidths.length * GUARD_FRACTION));
+/** The bar for Guard; that of the fastest where the fraction is 1. */
+const guardBandwidth = (bandwidths: readonly number[], fraction: number): number => {
+  const n = bandwidths.length;
+  return n === 0 ? 0 : nthSmallest(bandwidths, Math.min(Math.floor(n * fraction), n - 1));
+};
 
 /** Computes the bars from the relays that are active, no Sybils, and fast enough to count. */
 export function computeThresholds(input: ThresholdInput): Thresholds {
-  const { relays, sybils, now, testing } = input;
+  const { relays, sybils, now, testing, guarantees, guardFraction } = input;
   const measured = relays.filter((relay) => relay.measured !== undefined).length;
   const ignoreClaims = measured > input.measuredEnough;
   const minBandwidth = testing ? 0 : MIN_CONSIDERED;
@@ -107,18 +132,19 @@ export function computeThresholds(input: ThresholdInput): Thresholds {
   const some = active.length > 0;
   const eighth = Math.floor(active.length / 8);
   const timesKnown = active.map((relay) => relay.timeKnown);
-  const guardTimeKnown = Math.min(some ? nthSmallest(timesKnown, eighth) : 0, GUARD_TIME_KNOWN_GUARANTEE);
+  const guardTimeKnown = Math.min(some ? nthSmallest(timesKnown, eighth) : 0, guarantees.guardTimeKnown);
   const familiar = active.filter((relay) => relay.timeKnown >= guardTimeKnown).map((relay) => relay.wfu);
   return {
     stableUptime: some ? lowMedian(active.map((relay) => claimedUptime(relay.descriptor, now))) : 0,
     stableMtbf: some ? lowMedian(active.map((relay) => relay.mtbf)) : 0,
     enoughMtbf: input.enoughMtbf,
     fast: fastThreshold(bandwidths, input),
-    guardWfu: Math.min(familiar.length > 0 ? lowMedian(familiar) : 0, GUARD_WFU_GUARANTEE),
+    guardWfu: Math.min(familiar.length > 0 ? lowMedian(familiar) : 0, guarantees.guardWfu),
     guardTimeKnown,
-    guardBandwidthWithExits: guardBandwidth(bandwidths),
-    guardBandwidthWithoutExits: guardBandwidth(nonExits),
+    guardBandwidthWithExits: guardBandwidth(bandwidths, guardFraction),
+    guardBandwidthWithoutExits: guardBandwidth(nonExits, guardFraction),
     ignoreClaims,
+    guarantees,
   };
 }
 

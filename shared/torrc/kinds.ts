@@ -68,6 +68,17 @@ export const integer = (min = 0, max = 2 ** 31 - 1): Kind<number> => ({
   },
 });
 
+/** A number from 0 to 1. */
+export const fraction: Kind<number> = {
+  syntax: 'NUM',
+  unset: 0,
+  read(text) {
+    const value = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
+    if (value <= 1) return value;
+    throw new ValueError(`"${text}" is not a number from 0 to 1`);
+  },
+};
+
 /** Bytes. */
 export const size: Kind<number> = {
   syntax: 'N bytes|KBytes|MBytes|GBytes|TBytes|KBits|MBits|GBits|TBits',

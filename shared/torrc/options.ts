@@ -166,6 +166,13 @@ export interface Options {
   AuthDirPinKeys: boolean;
   AuthDirSharedRandomness: boolean;
   AuthDirListBadExits: boolean;
+  AuthDirFastGuarantee: number;
+  AuthDirGuardBWGuarantee: number;
+  AuthDirVoteGuardBwThresholdFraction: number;
+  AuthDirVoteGuardGuaranteeTimeKnown: number;
+  AuthDirVoteGuardGuaranteeWFU: number;
+  AuthDirVoteStableGuaranteeMTBF: number;
+  AuthDirVoteStableGuaranteeMinUptime: number;
   ConsensusParams: string | undefined;
   RecommendedVersions: string | undefined;
   VersioningAuthoritativeDirectory: boolean;

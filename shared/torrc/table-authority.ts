@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bool, integer, itemList, joined, lines, path, size, time } from './kinds.js';
+import { bool, fraction, integer, itemList, joined, lines, path, size, time } from './kinds.js';
 import type { Options } from './options.js';
 import type { Role, Rows } from './table-types.js';
 
@@ -33,6 +33,13 @@ type AuthorityOptions =
   | 'AuthDirPinKeys'
   | 'AuthDirSharedRandomness'
   | 'AuthDirListBadExits'
+  | 'AuthDirFastGuarantee'
+  | 'AuthDirGuardBWGuarantee'
+  | 'AuthDirVoteGuardBwThresholdFraction'
+  | 'AuthDirVoteGuardGuaranteeTimeKnown'
+  | 'AuthDirVoteGuardGuaranteeWFU'
+  | 'AuthDirVoteStableGuaranteeMTBF'
+  | 'AuthDirVoteStableGuaranteeMinUptime'
   | 'ConsensusParams'
   | 'RecommendedVersions'
   | 'VersioningAuthoritativeDirectory'
@@ -184,6 +191,48 @@ export const authorityRows: Rows<AuthorityOptions & keyof Options> = {
     help: 'Take part in making the shared random value.',
   },
   AuthDirListBadExits: { kind: bool, default: '0', roles, help: 'Have an opinion on BadExit in the vote.' },
+  AuthDirFastGuarantee: {
+    kind: size,
+    default: '100 KB',
+    roles,
+    help: 'A relay this fast gets the Fast flag whatever others have. 0: none does for that.',
+  },
+  AuthDirGuardBWGuarantee: {
+    kind: size,
+    default: '2 MB',
+    roles,
+    help: 'A relay this fast is fast enough for the Guard flag whatever others have. 0: none is for that.',
+  },
+  AuthDirVoteGuardBwThresholdFraction: {
+    kind: fraction,
+    default: '0.75',
+    roles,
+    help: 'Share of the relays that are slower than one must be for the Guard flag.',
+  },
+  AuthDirVoteGuardGuaranteeTimeKnown: {
+    kind: time,
+    default: '8 days',
+    roles,
+    help: 'A relay known for so long is familiar enough for the Guard flag whatever others are.',
+  },
+  AuthDirVoteGuardGuaranteeWFU: {
+    kind: fraction,
+    default: '0.98',
+    roles,
+    help: 'A relay that was up for this share of the time is up enough for the Guard flag whatever others are.',
+  },
+  AuthDirVoteStableGuaranteeMTBF: {
+    kind: time,
+    default: '5 days',
+    roles,
+    help: 'A relay that fails no more often than this gets the Stable flag whatever others do.',
+  },
+  AuthDirVoteStableGuaranteeMinUptime: {
+    kind: time,
+    default: '30 days',
+    roles,
+    help: 'A relay that is up for so long gets the Stable flag whatever others are, while failures are too few to tell.',
+  },
   ConsensusParams: {
     kind: joined('NAME=VALUE …', ' '),
     roles,
