@@ -6,8 +6,11 @@
 import ipaddr from 'ipaddr.js';
 import { ipv4Bytes } from '../shared/cell/addresses.js';
 
+/** Versions of IP. */
+export type Family = 4 | 6;
+
 /** 4, 6, or undefined when the text is not an IP literal (no brackets, no zone). */
-export function familyOf(host: string): 4 | 6 | undefined {
+export function familyOf(host: string): Family | undefined {
   if (ipv4Bytes(host)) return 4;
   if (host.includes(':') && !host.includes('%') && ipaddr.IPv6.isValid(host)) return 6;
   return undefined;

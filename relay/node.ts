@@ -259,6 +259,10 @@ class Relay implements RelayNode {
       assumed: (family) => isAuthority || assumedReachable(family, options, this.network.param),
       allowPrivate: () => options.ExtendAllowPrivateAddresses,
       found: () => this.publisher.retry(),
+      awake: () => !this.hibernating,
+      observed: () => this.history.observed(),
+      rate: () => options.BandwidthRate,
+      tested: () => this.publisher.tested(),
     });
   }
 

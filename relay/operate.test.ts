@@ -3,6 +3,7 @@ import { toHex } from '../shared/bytes/text.js';
 import type { DirCache } from '../shared/dir/cache.js';
 import { fetchOverConn } from '../shared/dir/fetch.js';
 import { parseServerDescriptor } from '../shared/netdoc/server-descriptor.js';
+import { BandwidthTest } from './bandwidth-test.js';
 import { heartbeatText, sizeText, uptimeText } from './heartbeat.js';
 import { SelfTest } from './self-test.js';
 import { begin, echo, listen, network, type Running, SITE } from './testing/network.js';
@@ -125,14 +126,16 @@ function cacheOf(others: readonly Running[]): DirCache {
   } as unknown as DirCache;
 }
 
+/** A relay that has no need to test its bandwidth. */
+const carriedEnough = { observed: () => 60_000, rate: () => 1024 ** 3, tested() {}, awake: () => true };
+
 test('the ORPort is tested from outside, through two other relays, before anything is published', async (t) => {
   const { world, relays } = await network();
   const [one, two, self] = relays as [Running, Running, Running];
   t.notRegex(self.log.text(), /was reached from outside/);
   let found = 0;
   const selfTest = new SelfTest({
-    ...self.host,
-    log: self.log,
+    ...{ ...self.host, ...carriedEnough, log: self.log },
     cache: cacheOf([one, two]),
     channels: self.node.channels,
     keys: self.node.keys,
@@ -156,8 +159,7 @@ test('a relay that nobody reaches says so, and links of its own prove nothing', 
   const { world, relays } = await network();
   const { host, node, log } = relays[0]!;
   const selfTest = new SelfTest({
-    ...host,
-    log,
+    ...{ ...host, ...carriedEnough, log },
     cache: { consensus: () => undefined } as unknown as DirCache,
     channels: node.channels,
     keys: node.keys,
@@ -183,8 +185,7 @@ test('each IP version is reached by itself, and both are before anything is publ
   const { host, node, log } = relays[0]!;
   let [found, six] = [0, '2001:db8::1'];
   const selfTest = new SelfTest({
-    ...host,
-    log,
+    ...{ ...host, ...carriedEnough, log },
     cache: { consensus: () => undefined } as unknown as DirCache,
     channels: node.channels,
     keys: node.keys,
@@ -208,4 +209,64 @@ test('each IP version is reached by itself, and both are before anything is publ
   // Another address has to be tested anew.
   six = '2001:db8::2';
   t.false(selfTest.done);
+});
+
+/** A test of the third relay's bandwidth, of which it has carried `observed` bytes a second by its own word. */
+async function bandwidthTest(
+  set: { observed?: number; rate?: number; ready?: boolean; known?: number } = {},
+) {
+  const { world, relays } = await network();
+  const { host, node, log } = relays[2]!;
+  const { observed = 0, rate = 1024 ** 3, ready = true, known = 2 } = set;
+  const done: number[] = [];
+  const env = {
+    ...{ ...host, log, cache: cacheOf(relays.slice(0, known)), channels: node.channels, keys: node.keys },
+    address: (family: 4 | 6) => (family === 4 ? { host: '127.3.0.1', port: 9001 } : undefined),
+    ready: () => ready,
+    observed: () => observed,
+    rate: () => rate,
+    tested: () => void done.push(node.status().bandwidth.observed),
+  };
+  const tested = new BandwidthTest(env);
+  tested.start();
+  return { world, node, log, env, tested, done };
+}
+
+const tests = (log: Running['log']): number => log.text().split('bandwidth self-test').length - 1;
+
+test('a relay that carried nothing tests its bandwidth a minute or two after the start', async (t) => {
+  const { world, node, log, env, tested, done } = await bandwidthTest();
+  await world.advance(59_000);
+  t.is(tests(log), 0);
+  await world.advance(63_000);
+  t.is(tests(log), 1);
+  await world.advance(15_000);
+  // A thousand cells to itself, in ten seconds.
+  t.true(done.length === 1 && done[0]! >= 51_200, `${done}`);
+  t.is(node.status().circuits.circuits, 0);
+  // Half a day later it looks again: now enough was carried.
+  env.observed = () => 51_200;
+  await world.advance(13 * 3_600_000);
+  t.is(tests(log), 1);
+  env.observed = () => 51_199;
+  await world.advance(12 * 3_600_000);
+  t.is(tests(log), 2);
+  tested.stop();
+  await world.advance(13 * 3_600_000);
+  t.is(tests(log), 2);
+});
+
+test('a test of the bandwidth keeps to the limit, and is not made where it says nothing', async (t) => {
+  const limited = await bandwidthTest({ rate: 5140 });
+  await limited.world.advance(130_000);
+  t.is(tests(limited.log), 1);
+  // A hundred cells, and some that make and close circuits.
+  const { observed } = limited.node.status().bandwidth;
+  t.true(observed >= 5140 && observed < 10_000, `${observed}`);
+  for (const set of [{ observed: 60_000 }, { observed: 5140, rate: 5140 }, { ready: false }, { known: 1 }]) {
+    const { world, log, tested } = await bandwidthTest(set);
+    await world.advance(10 * 60_000);
+    t.is(tests(log), 0, JSON.stringify(set));
+    tested.stop();
+  }
 });

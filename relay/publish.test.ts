@@ -87,6 +87,14 @@ test('makes a new one after 18 hours, on change, and when the bandwidth is anoth
   t.is(uploads.length, 6);
   await world.advance(3 * HOUR);
   t.is(uploads.length, 8);
+  // At once where it was tested, and nothing where the test shows what is told already.
+  publisher.tested();
+  await world.advance(5_000);
+  t.is(uploads.length, 8);
+  state.observed = 50_000;
+  publisher.tested();
+  await world.advance(5_000);
+  t.is(uploads.length, 10);
   publisher.stop();
 });
 

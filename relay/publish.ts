@@ -118,6 +118,11 @@ export class Publisher {
     if (this.timer) this.check();
   }
 
+  /** The bandwidth was tested: what others should know of it is told now, and not in some hours. */
+  tested(): void {
+    if (this.differs) this.changed('the bandwidth was tested');
+  }
+
   /** What kept the documents from being uploaded may be over. */
   retry(): void {
     if (!this.stopped && this.documents && this.uploads.length === 0) this.uploadAll(this.documents);
@@ -140,9 +145,13 @@ export class Publisher {
       const complaint = this.env.complaint();
       if (complaint !== undefined) return complaint;
     }
+    return this.differs && age >= times.bandwidthEvery ? 'the bandwidth changed' : undefined;
+  }
+
+  /** Whether the bandwidth is another than what the descriptor tells. */
+  private get differs(): boolean {
     const observed = this.env.observed();
-    const differs = observed > 2 * this.observed || observed < this.observed / 2;
-    return differs && age >= times.bandwidthEvery ? 'the bandwidth changed' : undefined;
+    return observed > 2 * this.observed || observed < this.observed / 2;
   }
 
   private renew(reason: string): void {

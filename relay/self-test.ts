@@ -5,21 +5,15 @@
  *
  * @module
  */
-import { toHex } from '../shared/bytes/text.js';
 import { buildCircuit } from '../shared/circuit/build.js';
-import type { HopTarget } from '../shared/circuit/hop.js';
-import type { RelayKeys } from '../shared/crypto/relay-keys.js';
-import type { DirCache } from '../shared/dir/cache.js';
-import type { Channel, ChannelManager } from '../shared/link/types.js';
-import type { Log } from '../shared/log/types.js';
-import { parseProtocols } from '../shared/netdoc/protover.js';
-import type { RouterStatus } from '../shared/netdoc/types.js';
+import type { Channel } from '../shared/link/types.js';
 import type { ConsensusParam } from '../shared/onion/flow.js';
-import type { Clock, NetAddress, Random, Timer } from '../shared/runtime/types.js';
+import type { Timer } from '../shared/runtime/types.js';
 import type { Options } from '../shared/torrc/options.js';
-import { familyOf, isPrivate } from './addresses.js';
+import { type Family, familyOf, isPrivate } from './addresses.js';
+import { BandwidthTest, type BandwidthTestEnv } from './bandwidth-test.js';
+import { pathToSelf } from './own-path.js';
 
-type Family = 4 | 6;
 const FAMILIES: readonly Family[] = [4, 6];
 
 /** Milliseconds between tests, and after which a relay that nobody reached is complained about, again and again. */
@@ -27,8 +21,6 @@ const EVERY = 60_000;
 const COMPLAIN_EVERY = 20 * 60_000;
 /** Milliseconds a test's circuit may take. */
 const TIMEOUT = 60_000;
-/** Pairs of relays that are looked for before a test is put off. */
-const TRIES = 20;
 
 /** Whether an address is taken to be reachable without a test (C tor: router_orport_seems_reachable). */
 export function assumedReachable(family: Family, options: Options, param: ConsensusParam): boolean {
@@ -39,26 +31,21 @@ export function assumedReachable(family: Family, options: Options, param: Consen
 }
 
 /** What testing needs. */
-export interface SelfTestEnv {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly cache: DirCache;
-  readonly channels: Pick<ChannelManager, 'get'>;
-  readonly keys: RelayKeys;
-  /** The address to be tested. */
-  address(family: Family): NetAddress | undefined;
+export interface SelfTestEnv extends Omit<BandwidthTestEnv, 'ready'> {
   /** Whether it is believed without a test (`AssumeReachable`). */
   assumed(family: Family): boolean;
   /** Whether links from private addresses prove anything. */
   allowPrivate(): boolean;
   /** An address was found reachable. */
   found(): void;
+  /** Whether the relay is there for others as far as it depends on itself: it does not hibernate. */
+  awake(): boolean;
 }
 
-/** Tests until every address that there is was reached. */
+/** Tests until every address that there is was reached; then the bandwidth. */
 export class SelfTest {
   private readonly env: SelfTestEnv;
+  private readonly bandwidth: BandwidthTest;
   /** The address that was reached, by family: another one has to be tested anew. */
   private readonly reached = new Map<Family, string>();
   private timer: Timer | undefined;
@@ -68,6 +55,7 @@ export class SelfTest {
 
   constructor(env: SelfTestEnv) {
     this.env = env;
+    this.bandwidth = new BandwidthTest({ ...env, ready: () => this.done && env.awake() });
   }
 
   /** Whether the address of a family was reached. */
@@ -104,12 +92,14 @@ export class SelfTest {
   start(): void {
     this.started = this.env.clock.monotonic();
     this.complained = this.started;
+    this.bandwidth.start();
     this.look();
   }
 
   stop(): void {
     this.stopped = true;
     this.timer?.cancel();
+    this.bandwidth.stop();
   }
 
   /** A consensus came, or an address: what could not be tested may be now. */
@@ -138,7 +128,7 @@ The relay is not published until somebody has: check Address, ORPort and the fir
   }
 
   private test(family: Family): void {
-    const path = this.path(family);
+    const path = pathToSelf(this.env, family);
     if (!path) return;
     const { clock, log, channels } = this.env;
     const abort = new AbortController();
@@ -149,50 +139,5 @@ The relay is not published until somebody has: check Address, ORPort and the fir
         (error: Error) => log.info('a test of our own ORPort failed', { family, error: error.message }),
       )
       .finally(() => timer.cancel());
-  }
-
-  /** Two relays other than us, and us. */
-  private path(family: Family): [HopTarget, HopTarget, HopTarget] | undefined {
-    const { cache, random, keys } = this.env;
-    const own = this.env.address(family);
-    const self = toHex(keys.rsaId);
-    const routers = (cache.consensus('microdesc')?.routers ?? []).filter(
-      ({ id, flags }) => id !== self && flags.has('Running') && flags.has('Valid'),
-    );
-    if (!own || routers.length < 2) return undefined;
-    for (let i = 0; i < TRIES; i++) {
-      const [first, second] = [
-        routers[random.below(routers.length)]!,
-        routers[random.below(routers.length)]!,
-      ];
-      if (first === second || (family === 6 && !second.ipv6)) continue;
-      const [one, two] = [this.hop(first), this.hop(second)];
-      if (one && two) return [one, two, this.ownHop(own)];
-    }
-    return undefined;
-  }
-
-  private hop(router: RouterStatus): HopTarget | undefined {
-    const digest = router.microdescDigest;
-    const micro = digest === undefined ? undefined : this.env.cache.microdesc(digest);
-    if (!micro?.ntorOnionKey) return undefined;
-    return {
-      addresses: [{ host: router.address, port: router.orPort }],
-      rsaId: Buffer.from(router.id, 'hex'),
-      ed25519Id: micro.ed25519Id,
-      ntorKey: micro.ntorOnionKey,
-      protocols: router.protocols,
-    };
-  }
-
-  private ownHop(address: NetAddress): HopTarget {
-    const { keys } = this.env;
-    return {
-      addresses: [address],
-      rsaId: keys.rsaId,
-      ed25519Id: keys.ed25519Id,
-      ntorKey: keys.ntor.current.publicKey,
-      protocols: parseProtocols('Relay=2'),
-    };
   }
 }

@@ -84,6 +84,10 @@ function checkConsensus(
     [...listed.values()].some((flags) => flags.has('Guard')),
     at,
   );
+  // By then every relay has tested what it can carry; a thousand cells in ten seconds are 51 kB/s.
+  for (const { nickname, bandwidth } of consensus.routers)
+    if ((attendance.up.get(nickname) ?? hour) < hour - 1)
+      t.true(bandwidth >= 50, `${at}: ${nickname}: ${bandwidth}`);
   return consensus;
 }
 
