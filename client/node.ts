@@ -159,7 +159,10 @@ class Client implements ClientNode {
     param: (name: string, fallback: number, min: number, max: number) => number,
   ): LinkManager {
     const { clock, random, log, transport } = this.env;
-    const [localHost] = this.options.OutboundBindAddress.filter((host) => !host.includes(':'));
+    const { OutboundBindAddress, OutboundBindAddressOR } = this.options;
+    const [localHost] = [...OutboundBindAddressOR, ...OutboundBindAddress].filter(
+      (host) => !host.includes(':'),
+    );
     const { low, high, lowReduced, highReduced } = DEFAULT_PADDING_TIMES;
     const most = 60_000;
     return createChannelManager(

@@ -11,29 +11,35 @@ import type { Network } from './network.js';
 import { bindAddresses } from './ports.js';
 import type { SelfAddress } from './self.js';
 
-/** A relay is no exit unless it was told to be one, by `ExitRelay 1` or by an `ExitPolicy`. */
+/** A relay is no exit unless it was told to be one, by `ExitRelay 1` or by a policy. */
 export const isExitWanted = (options: Options): boolean =>
-  options.ExitRelay === 'auto' ? options.ExitPolicy.length > 0 || options.IPv6Exit : options.ExitRelay;
+  options.ExitRelay === 'auto'
+    ? options.ExitPolicy.length > 0 || options.ReducedExitPolicy || options.IPv6Exit
+    : options.ExitRelay;
 
 /** The rules; the policy follows the relay's own addresses, which it refuses to connect to. */
 export function exitRulesOf(options: Options, address: SelfAddress, network: Network): ExitRules {
-  const bind = bindAddresses(options);
+  const bind = bindAddresses(options, 'OutboundBindAddressExit');
+  const bound = [bind, bindAddresses(options, 'OutboundBindAddressOR')].flatMap((hosts) =>
+    Object.values(hosts),
+  );
   let made: readonly unknown[] = [];
   let policy: ExitPolicy | undefined;
   const current = (): ExitPolicy => {
     const ownAddresses = address.all.map(({ host }) => host);
     const exit = isExitWanted(options);
     // Asked for each stream. A value that is read anew comes in the place of the old one, which stays as it is.
-    const { ExitPolicy, IPv6Exit, ExitPolicyRejectPrivate } = options;
-    const from = [exit, ExitPolicy, IPv6Exit, ExitPolicyRejectPrivate, ...ownAddresses];
+    const { ExitPolicy, ReducedExitPolicy, IPv6Exit, ExitPolicyRejectPrivate } = options;
+    const from = [exit, ExitPolicy, ReducedExitPolicy, IPv6Exit, ExitPolicyRejectPrivate, ...ownAddresses];
     if (policy && from.length === made.length && from.every((part, i) => part === made[i])) return policy;
     made = from;
     policy = effectiveExitPolicy({
-      lines: options.ExitPolicy,
+      lines: ExitPolicy,
       exit,
-      ipv6: options.IPv6Exit,
-      rejectPrivate: options.ExitPolicyRejectPrivate,
-      ownAddresses: [...ownAddresses, ...Object.values(bind)],
+      reduced: ReducedExitPolicy,
+      ipv6: IPv6Exit,
+      rejectPrivate: ExitPolicyRejectPrivate,
+      ownAddresses: [...ownAddresses, ...bound],
     });
     return policy;
   };

@@ -72,10 +72,14 @@ export const namedAddresses = (options: Options): string[] =>
     .filter((host) => host !== undefined)
     .filter(isUsable);
 
-/** Source addresses of outgoing connections, by family (`OutboundBindAddress`). */
-export function bindAddresses(options: Options): { readonly 4?: string; readonly 6?: string } {
-  const v4 = options.OutboundBindAddress.find((host) => familyOf(host) === 4);
-  const v6 = options.OutboundBindAddress.find((host) => familyOf(host) === 6);
+/** Source addresses of a kind of outgoing connections, by family; `OutboundBindAddress` where it has none of its own. */
+export function bindAddresses(
+  options: Options,
+  kind: 'OutboundBindAddressOR' | 'OutboundBindAddressExit',
+): { readonly 4?: string; readonly 6?: string } {
+  const hosts = [...options[kind], ...options.OutboundBindAddress];
+  const v4 = hosts.find((host) => familyOf(host) === 4);
+  const v6 = hosts.find((host) => familyOf(host) === 6);
   return { ...(v4 !== undefined && { 4: v4 }), ...(v6 !== undefined && { 6: v6 }) };
 }
 
@@ -84,7 +88,7 @@ export function bindAddresses(options: Options): { readonly 4?: string; readonly
  * peers that see another would not take its links for canonical.
  */
 export function linkSource(options: Options): string | undefined {
-  const bound = bindAddresses(options);
+  const bound = bindAddresses(options, 'OutboundBindAddressOR');
   if (bound[4] !== undefined) return bound[4];
   return namedAddresses(options).find((host) => familyOf(host) === 4 && isLoopback(host)) ?? bound[6];
 }

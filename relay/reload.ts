@@ -15,6 +15,7 @@ const DESCRIBED: readonly Name[] = [
   'FamilyId',
   'ExitRelay',
   'ExitPolicy',
+  'ReducedExitPolicy',
   'ExitPolicyRejectPrivate',
   'IPv6Exit',
   'MaxAdvertisedBandwidth',

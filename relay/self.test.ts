@@ -100,6 +100,14 @@ test('a relay on loopback dials from its own address there', (t) => {
   t.is(linkSource(optionsOf('ORPort 127.5.0.1:9001')), '127.5.0.1');
   t.is(linkSource(optionsOf('ORPort 203.0.113.1:9001')), undefined);
   t.is(linkSource(optionsOf('ORPort 127.5.0.1:9001', 'OutboundBindAddress 127.6.0.1')), '127.6.0.1');
+  const lines = [
+    'ORPort 127.5.0.1:9001',
+    'OutboundBindAddress 127.6.0.1',
+    'OutboundBindAddress [2001:db8::6]',
+  ];
+  t.is(linkSource(optionsOf(...lines, 'OutboundBindAddressOR 127.7.0.1')), '127.7.0.1');
+  const own = optionsOf(...lines, 'OutboundBindAddressExit 127.8.0.1');
+  t.is(linkSource(own), '127.6.0.1');
 });
 
 test('a relay is no exit unless told', (t) => {
@@ -107,6 +115,7 @@ test('a relay is no exit unless told', (t) => {
   t.false(wanted());
   t.true(wanted('ExitRelay 1'));
   t.true(wanted('ExitPolicy accept *:80'));
+  t.true(wanted('ReducedExitPolicy 1'));
   t.false(wanted('ExitPolicy accept *:80', 'ExitRelay 0'));
 });
 
@@ -118,6 +127,23 @@ test('an exit refuses its own addresses, private ones, and IPv6 where it has non
   t.false(policy.allows('127.0.0.1', 80));
   t.false(policy.allows('2001:db8::1', 80));
   t.true(policy.allows('203.0.113.2', 80));
+});
+
+test('streams leave from an address of their own, which the exit refuses too, as that of its links', async (t) => {
+  const lines = ['ORPort 203.0.113.1:9001', 'ReducedExitPolicy 1', 'OutboundBindAddress 203.0.113.5'];
+  const options = optionsOf(
+    ...lines,
+    'OutboundBindAddressExit 203.0.113.6',
+    'OutboundBindAddressOR 203.0.113.7',
+  );
+  const { self } = await placed(options);
+  const { bind, policy } = exitRulesOf(options, self, nothing);
+  t.deepEqual(bind, { 4: '203.0.113.6' });
+  t.deepEqual(
+    [5, 6, 7].map((last) => policy.allows(`203.0.113.${last}`, 443)),
+    [true, false, false],
+  );
+  t.false(policy.allows('203.0.113.5', 25));
 });
 
 test('the policy is made once, and anew when the configuration was read again', async (t) => {

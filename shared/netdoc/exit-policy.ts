@@ -12,12 +12,82 @@ export const DEFAULT_EXIT_POLICY =
   'reject *:25,reject *:119,reject *:135-139,reject *:445,reject *:563,reject *:1214,reject *:4661-4666,' +
   'reject *:6346-6429,reject *:6699,reject *:6881-6999,accept *:*';
 
+/** What `ReducedExitPolicy` puts in its place: ports of services, without those that file sharing goes to. */
+export const REDUCED_EXIT_POLICY = `${[
+  ...[
+    '20-23',
+    '43',
+    '53',
+    '79-81',
+    '88',
+    '110',
+    '143',
+    '194',
+    '220',
+    '389',
+    '443',
+    '464',
+    '465',
+    '531',
+    '543-544',
+  ],
+  ...[
+    '554',
+    '563',
+    '587',
+    '636',
+    '706',
+    '749',
+    '873',
+    '902-904',
+    '981',
+    '989-995',
+    '1194',
+    '1220',
+    '1293',
+    '1500',
+  ],
+  ...[
+    '1533',
+    '1677',
+    '1723',
+    '1755',
+    '1863',
+    '2082-2083',
+    '2086-2087',
+    '2095-2096',
+    '2102-2104',
+    '3128',
+    '3389',
+  ],
+  ...[
+    '3690',
+    '4321',
+    '4643',
+    '5050',
+    '5190',
+    '5222-5223',
+    '5228',
+    '5900',
+    '6660-6669',
+    '6679',
+    '6697',
+    '8000',
+  ],
+  ...['8008', '8074', '8080', '8082', '8087-8088', '8232-8233', '8332-8333', '8443', '8888', '9418', '9999'],
+  ...['10000', '11371', '18080-18081', '18089', '19294', '19638', '50002', '64738'],
+]
+  .map((ports) => `accept *:${ports},`)
+  .join('')}reject *:*`;
+
 /** What the torrc says. */
 export interface ExitPolicyOptions {
   /** ExitPolicy lines. */
   readonly lines: readonly string[];
   /** Whether to serve as an exit at all; otherwise everything is refused. */
   readonly exit: boolean;
+  /** ReducedExitPolicy: another default behind the operator's lines. */
+  readonly reduced?: boolean;
   /** IPv6Exit. */
   readonly ipv6: boolean;
   /** ExitPolicyRejectPrivate; also refuses `ownAddresses`. */
@@ -66,7 +136,7 @@ export function effectiveExitPolicy(options: ExitPolicyOptions): ExitPolicy {
     ...(options.ipv6 ? [] : ['reject *6:*']),
     ...(options.rejectPrivate ? ['reject private:*', ...own.map((host) => `reject ${host}:*`)] : []),
     ...options.lines,
-    DEFAULT_EXIT_POLICY,
+    options.reduced ? REDUCED_EXIT_POLICY : DEFAULT_EXIT_POLICY,
   ];
   return makePolicy(withoutRedundant(parsePolicyLines(lines).entries));
 }

@@ -2,7 +2,7 @@ import test from 'ava';
 import { DecodeError } from '../bytes/errors.js';
 import { fc } from '../testing/properties.js';
 import { vectors } from '../testing/vectors.js';
-import { DEFAULT_EXIT_POLICY, effectiveExitPolicy } from './exit-policy.js';
+import { DEFAULT_EXIT_POLICY, effectiveExitPolicy, REDUCED_EXIT_POLICY } from './exit-policy.js';
 import { parsePolicyLines } from './policy.js';
 import { makePortSummary, parsePortSummary } from './port-summary.js';
 
@@ -106,6 +106,12 @@ test('what a relay applies', (t) => {
   t.true(effectiveExitPolicy({ ...exit, exit: false }).rejectsAll(4));
   const byDefault = effectiveExitPolicy({ ...exit, lines: [], ipv6: true, rejectPrivate: false });
   t.deepEqual(byDefault.toLines('both'), parsePolicyLines([DEFAULT_EXIT_POLICY]).toLines('both'));
+  const reduced = effectiveExitPolicy({ ...exit, lines: ['reject *:22'], reduced: true });
+  t.deepEqual(
+    [20, 22, 23, 24, 25, 80, 443, 6881, 64_738].map((port) => reduced.allows('192.0.2.8', port)),
+    [true, false, true, false, false, true, true, false, true],
+  );
+  t.is(REDUCED_EXIT_POLICY.split(',').length, 72);
 });
 
 const INVALID: readonly [line: string, field: string][] = [

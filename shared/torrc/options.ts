@@ -91,9 +91,12 @@ export interface Options {
   Address: readonly string[];
   /** Source address of every outgoing connection. */
   OutboundBindAddress: readonly string[];
+  OutboundBindAddressOR: readonly string[];
+  OutboundBindAddressExit: readonly string[];
   ExitRelay: boolean | 'auto';
   /** Lines in order, each possibly with commas, as written. */
   ExitPolicy: readonly string[];
+  ReducedExitPolicy: boolean;
   ExitPolicyRejectPrivate: boolean;
   IPv6Exit: boolean;
   MyFamily: readonly string[];

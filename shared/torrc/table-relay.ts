@@ -13,8 +13,11 @@ type RelayOptions =
   | 'DirPort'
   | 'Address'
   | 'OutboundBindAddress'
+  | 'OutboundBindAddressOR'
+  | 'OutboundBindAddressExit'
   | 'ExitRelay'
   | 'ExitPolicy'
+  | 'ReducedExitPolicy'
   | 'ExitPolicyRejectPrivate'
   | 'IPv6Exit'
   | 'MyFamily'
@@ -70,6 +73,16 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
     roles: all,
     help: 'Source address of outgoing connections; once for each IP version.',
   },
+  OutboundBindAddressOR: {
+    kind: lines('ADDRESS'),
+    roles: all,
+    help: 'The same for links and directory connections alone.',
+  },
+  OutboundBindAddressExit: {
+    kind: lines('ADDRESS'),
+    roles: relays,
+    help: 'The same for what streams leave by: others see it as the address of who sits behind them.',
+  },
   ExitRelay: {
     kind: autoBool,
     default: 'auto',
@@ -80,6 +93,12 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
     kind: lines('accept|reject[6] ADDR[/MASK]:PORT[-PORT],…'),
     roles: relays,
     help: 'Destinations an exit serves; the first match decides. "private" and "*" stand for addresses.',
+  },
+  ReducedExitPolicy: {
+    kind: bool,
+    default: '0',
+    roles: relays,
+    help: 'Behind the ExitPolicy lines, let through some eighty ports of common services instead of most.',
   },
   ExitPolicyRejectPrivate: {
     kind: bool,
