@@ -6,7 +6,8 @@
  * node path.js [--mb 100] [--rounds 3] [--streams 1] [--kinds down,up,ttfb] [--builds DIR,DIR] [--profile DIR] [--node FLAGS]
  * ```
  *
- * `--builds` takes other compiled trees and runs them in turn, A B A B; `--profile` writes a CPU profile a process; `--node` gives
+ * `--builds` takes other compiled trees and runs them in turn, A B A B; `links` among them is a path of pipes (`pipe.ts`)
+ * instead of relays: what is left without cells. `--profile` writes a CPU profile a process; `--node` gives
  * flags of Node's to every process of the path.
  *
  * @module
@@ -16,10 +17,13 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { NetAddress } from '../shared/runtime/types.js';
 import type { HopAddress } from './hop-address.js';
 import { median } from './stats.js';
 import { download, firstByte, upload, type Way } from './traffic.js';
 import { cpuTimes, residentMegabytes } from './usage.js';
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 const { values } = parseArgs({
   options: {
@@ -27,13 +31,15 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     streams: { type: 'string', default: '1' },
     kinds: { type: 'string', default: 'down,up,ttfb' },
-    builds: { type: 'string', default: fileURLToPath(new URL('..', import.meta.url)) },
+    builds: { type: 'string', default: here('..') },
     profile: { type: 'string' },
     node: { type: 'string', default: '' },
   },
 });
 
 const ROLES = ['guard', 'middle', 'exit'] as const;
+/** In place of a build: nothing but links. */
+const LINKS = 'links';
 type Part = (typeof ROLES)[number] | 'client';
 
 const told = async <T>(child: ChildProcess): Promise<T> => (await once(child, 'message'))[0] as T;
@@ -50,30 +56,53 @@ class Path {
   }
 
   async start(base: number): Promise<void> {
+    this.site = fork(here('./site.js'), ['127.0.0.1']);
+    const site = { host: '127.0.0.1', port: await told<number>(this.site) };
+    const proxy = await (this.name === LINKS ? this.startPipes(base, site) : this.startRelays(base));
+    this.way = { proxy, site };
+  }
+
+  private async startRelays(base: number): Promise<NetAddress> {
     const hop = join(this.name, 'bench', 'hop.js');
-    const run = (part: Part, args: string[]) => {
-      const flags = values.node.split(' ').filter((flag) => flag !== '');
-      const execArgv =
-        values.profile === undefined
-          ? flags
-          : [
-              ...flags,
-              '--cpu-prof',
-              '--cpu-prof-interval',
-              '500',
-              `--cpu-prof-dir=${values.profile}`,
-              `--cpu-prof-name=${part}.cpuprofile`,
-            ];
-      const child = fork(hop, args, { execArgv });
-      this.children.set(part, child);
-      return child;
-    };
     const path: HopAddress[] = [];
     for (const [i, role] of ROLES.entries())
-      path.push(await told(run(role, ['relay', `127.${base + i}.0.1`, String(20_000 + base)])));
-    const proxy = await told<{ host: string; port: number }>(run('client', ['client', JSON.stringify(path)]));
-    this.site = fork(fileURLToPath(new URL('./site.js', import.meta.url)), ['127.0.0.1']);
-    this.way = { proxy, site: { host: '127.0.0.1', port: await told<number>(this.site) } };
+      path.push(await told(this.run(role, hop, ['relay', `127.${base + i}.0.1`, String(20_000 + base)])));
+    return told(this.run('client', hop, ['client', JSON.stringify(path)]));
+  }
+
+  /** From the far end on, since each connects to the next. */
+  private async startPipes(base: number, site: NetAddress): Promise<NetAddress> {
+    let next = site;
+    for (const [i, role] of [...ROLES.entries()].reverse()) {
+      const args = [
+        'tls',
+        `127.${base + i}.0.1`,
+        next === site ? 'tcp' : 'tls',
+        next.host,
+        String(next.port),
+      ];
+      next = await told(this.run(role, here('./pipe.js'), args));
+    }
+    const args = ['socks', '127.0.0.1', 'tls', next.host, String(next.port)];
+    return told(this.run('client', here('./pipe.js'), args));
+  }
+
+  private run(part: Part, module: string, args: string[]): ChildProcess {
+    const flags = values.node.split(' ').filter((flag) => flag !== '');
+    const execArgv =
+      values.profile === undefined
+        ? flags
+        : [
+            ...flags,
+            '--cpu-prof',
+            '--cpu-prof-interval',
+            '500',
+            `--cpu-prof-dir=${values.profile}`,
+            `--cpu-prof-name=${part}.cpuprofile`,
+          ];
+    const child = fork(module, args, { execArgv });
+    this.children.set(part, child);
+    return child;
   }
 
   cpu(): Map<Part, { user: number; system: number }> {
