@@ -18,7 +18,7 @@ const CIRCUITS = 4;
 const CELLS = 1000;
 /** Seconds of the bandwidth limit that a test may use up: those over which a rate must be held to be told. */
 const SECONDS = 10;
-/** Bytes a second from which nothing is tested: authorities call no such relay slow. */
+/** Bytes a second from which nothing is tested (C tor: check_for_reachability_bw_callback). */
 const ENOUGH = 51_200;
 /** Milliseconds from the start to the first look: whoever starts a network has the machine before. */
 const FIRST = 60_000;
