@@ -2,9 +2,11 @@ import test from 'ava';
 import { toHex } from '../shared/bytes/text.js';
 import type { DirCache } from '../shared/dir/cache.js';
 import { fetchOverConn } from '../shared/dir/fetch.js';
+import { parseProtocols } from '../shared/netdoc/protover.js';
 import { parseServerDescriptor } from '../shared/netdoc/server-descriptor.js';
 import { BandwidthTest } from './bandwidth-test.js';
 import { heartbeatText, sizeText, uptimeText } from './heartbeat.js';
+import { pathToSelf } from './own-path.js';
 import { SelfTest } from './self-test.js';
 import { begin, echo, listen, network, type Running, SITE } from './testing/network.js';
 import { optionsOf } from './testing.js';
@@ -209,6 +211,28 @@ test('each IP version is reached by itself, and both are before anything is publ
   // Another address has to be tested anew.
   six = '2001:db8::2';
   t.false(selfTest.done);
+});
+
+test('an IPv6 port is tested through a relay that has one and extends over IPv6', async (t) => {
+  const { relays } = await network();
+  const { host, node } = relays[2]!;
+  const known = cacheOf(relays.slice(0, 2));
+  const ipv6 = { host: '2001:db8::2', port: 9001 };
+  const pathWith = (protocols: string, has = true) => {
+    const routers = known.consensus('microdesc')!.routers.map((router, i) => ({
+      ...router,
+      ...(i === 1 && has && { ipv6 }),
+      protocols: parseProtocols(protocols),
+    }));
+    const cache = { ...known, consensus: () => ({ routers }) } as unknown as DirCache;
+    const address = () => ({ host: '2001:db8::3', port: 9001 });
+    return pathToSelf({ ...host, cache, keys: node.keys, address }, 6);
+  };
+  t.is(pathWith('Relay=2-4', false), undefined);
+  t.is(pathWith('Relay=2'), undefined);
+  const path = pathWith('Relay=2-4')!;
+  t.is(toHex(path[1].rsaId), relays[1]!.node.fingerprint);
+  t.deepEqual(path[2].addresses, [{ host: '2001:db8::3', port: 9001 }]);
 });
 
 /** A test of the third relay's bandwidth, of which it has carried `observed` bytes a second by its own word. */

@@ -38,12 +38,16 @@ export function pathToSelf(
   if (!own || routers.length < 2) return undefined;
   for (let i = 0; i < TRIES; i++) {
     const [first, second] = [routers[random.below(routers.length)]!, routers[random.below(routers.length)]!];
-    if (first === second || (family === 6 && !second.ipv6)) continue;
+    if (first === second || (family === 6 && !reachesIpv6(second))) continue;
     const [one, two] = [hopOf(first, cache), hopOf(second, cache)];
     if (one && two) return [one, two, ownHop(own, keys)];
   }
   return undefined;
 }
+
+/** Whether a relay can connect to another over IPv6: it is there itself, and extends so (prop311). */
+const reachesIpv6 = ({ ipv6, protocols }: RouterStatus): boolean =>
+  ipv6 !== undefined && protocols.has('Relay', 3);
 
 function hopOf(router: RouterStatus, cache: DirCache): HopTarget | undefined {
   const digest = router.microdescDigest;

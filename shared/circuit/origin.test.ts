@@ -110,6 +110,22 @@ test('a relay whose onion key is not known is asked with CREATE_FAST', async (t)
   t.is((await failure(net, circuit.extend({ ...path[1]!, ntorKey: undefined }))).kind, 'unable');
 });
 
+test('a relay with an IPv6 address alone is reached through those that extend so', async (t) => {
+  const six = { addresses: [{ host: '2001:db8::2', port: 9001 }] };
+  for (const [protocols, reached] of [
+    [PLAIN, false],
+    [MODERN, true],
+  ] as const) {
+    const { net, env, relays, path } = network(protocols, PLAIN);
+    const circuit = await net.until(createOriginCircuit(env, net.channels, path[0]));
+    const extending = circuit.extend({ ...path[1]!, ...six });
+    if (reached) await net.until(extending);
+    else t.is((await failure(net, extending)).kind, 'unable');
+    t.is(relays[1]!.handshakes.length, reached ? 1 : 0);
+    t.is((await failure(net, circuit.extend({ ...path[1]!, addresses: [] }))).kind, 'unable');
+  }
+});
+
 test('no congestion control where the relay, the consensus or the caller does not want it', async (t) => {
   const cases: [string, OriginOptions, number][] = [
     ['Relay=2-4 FlowCtrl=1', {}, HandshakeType.NTOR],

@@ -232,9 +232,11 @@ export class OriginCircuit implements LegHandler {
     if (this.standing.length === 0) return undefined;
     if (this.standing.length >= MAX_HOPS || this.earlyLeft === 0) return 'no RELAY_EARLY cell is left';
     if (!target.ntorKey) return 'the onion key of the relay is not known';
-    if (!target.addresses.some((address) => !address.host.includes(':')))
-      return 'the relay has no IPv4 address';
-    return undefined;
+    const hasIpv4 = target.addresses.some((address) => !address.host.includes(':'));
+    // Only relays of prop311 extend over IPv6.
+    if (!hasIpv4 && !this.standing.at(-1)!.target?.protocols.has('Relay', 3))
+      return 'the relay has no IPv4 address, and the one before does not extend over IPv6';
+    return target.addresses.length > 0 ? undefined : 'the relay has no address';
   }
 
   private answered(reply: Uint8Array): void {
