@@ -147,7 +147,7 @@ export class ChannelPadding {
 
   /**
    * The timer is not touched for each cell: when it fires, it looks whether there was one since. Then a new draw counts
-   * from that cell, as if the timer had been started by it.
+   * from that cell, as if the timer had been started by it; when its time is over already, padding is sent at once.
    */
   private due(since: number): void {
     const { channel } = this;
@@ -161,6 +161,8 @@ export class ChannelPadding {
       return;
     }
     if (channel.carriesCircuits && channel.queued === 0) channel.sendControl(Command.PADDING, NOTHING);
-    this.arm(delay);
+    // The cell is written at the end of the turn: counted from now it would pass for one that came since, and the next
+    // would wait for the larger of two draws.
+    this.clock.defer(() => this.arm(this.delay()));
   }
 }

@@ -1,0 +1,69 @@
+import test from 'ava';
+import { Command } from '../cell/commands.js';
+import type { Clock, Random } from '../runtime/types.js';
+import { ChannelPadding, DEFAULT_PADDING_TIMES, type PaddingRole } from './padding.js';
+
+/** What time passes between two turns, milliseconds: enough to tell a write from the call that wanted it. */
+const TURN = 0.25;
+
+/** A clock that goes on while code runs, as a real one does, and a link on it that writes at the end of the turn. */
+function setUp(role: PaddingRole, draws: number[]) {
+  let time = 0;
+  const timers: { at: number; wake: () => void }[] = [];
+  const deferred: (() => void)[] = [];
+  const clock: Clock = {
+    now: () => time,
+    monotonic: () => time,
+    hold: (work) => work,
+    defer: (run) => deferred.push(run),
+    setTimer(delay, wake) {
+      const timer = { at: time + delay, wake };
+      timers.push(timer);
+      return { cancel: () => void (timers.includes(timer) && timers.splice(timers.indexOf(timer), 1)) };
+    },
+  };
+  const random = { below: () => draws.shift() ?? 0 } as unknown as Random;
+  const sent: number[] = [];
+  const channel = {
+    open: true,
+    linkProtocol: 5,
+    lastActive: 0,
+    lastWrite: 0,
+    carriesCircuits: true,
+    queued: 0,
+    sendControl(command: number) {
+      if (command !== Command.PADDING) return;
+      clock.defer(() => {
+        channel.lastWrite = time;
+        sent.push(Math.round(time));
+      });
+    },
+  };
+  new ChannelPadding(channel, { mode: 'on', times: () => DEFAULT_PADDING_TIMES }, role, { clock, random });
+  const advance = (until: number) => {
+    for (;;) {
+      timers.sort((a, b) => a.at - b.at);
+      if (!timers[0] || timers[0].at > until) break;
+      const { at, wake } = timers.shift()!;
+      time = Math.max(time, at);
+      wake();
+      time += TURN;
+      for (let run = deferred.shift(); run; run = deferred.shift()) run();
+    }
+    time = until;
+  };
+  return { sent, advance };
+}
+
+test('a cell of padding is followed by the next after one draw, though it is written a little later', (t) => {
+  // A draw is the larger of two. When the timer fires there is one for what may have come since (here: long), and one
+  // for what follows the padding.
+  const draws = [0, 0, 7900, 0, 1000, 0, 7900, 0, 6000, 0, 7900, 0, 500, 0];
+  const { sent, advance } = setUp('client', draws);
+  advance(13_600);
+  const gaps = sent.map((at, i) => at - (sent[i - 1] ?? 0));
+  t.deepEqual(
+    gaps.map((gap) => Math.round(gap / 100) * 100),
+    [1500, 2500, 7500, 2000],
+  );
+});
