@@ -1,4 +1,5 @@
 import test from 'ava';
+import { PADDING_NEGOTIATE, PaddingCommand } from '../cell/channel-cells.js';
 import { Command } from '../cell/commands.js';
 import type { Clock, Random } from '../runtime/types.js';
 import { ChannelPadding, DEFAULT_PADDING_TIMES, type PaddingRole } from './padding.js';
@@ -39,7 +40,10 @@ function setUp(role: PaddingRole, draws: number[]) {
       });
     },
   };
-  new ChannelPadding(channel, { mode: 'on', times: () => DEFAULT_PADDING_TIMES }, role, { clock, random });
+  const padding = new ChannelPadding(channel, { mode: 'on', times: () => DEFAULT_PADDING_TIMES }, role, {
+    clock,
+    random,
+  });
   const advance = (until: number) => {
     for (;;) {
       timers.sort((a, b) => a.at - b.at);
@@ -52,7 +56,7 @@ function setUp(role: PaddingRole, draws: number[]) {
     }
     time = until;
   };
-  return { sent, advance };
+  return { padding, sent, advance };
 }
 
 test('a cell of padding is followed by the next after one draw, though it is written a little later', (t) => {
@@ -66,4 +70,19 @@ test('a cell of padding is followed by the next after one draw, though it is wri
     gaps.map((gap) => Math.round(gap / 100) * 100),
     [1500, 2500, 7500, 2000],
   );
+});
+
+const negotiate = (command: number, low: number, high: number) =>
+  PADDING_NEGOTIATE.encode({ version: 0, command, low, high });
+
+test('a client that asks for padding and names no times gets those of the consensus', (t) => {
+  const { padding, sent, advance } = setUp('relay', [0, 0, 6000, 0]);
+  padding.negotiate(negotiate(PaddingCommand.STOP, 0, 0));
+  advance(60_000);
+  t.deepEqual(sent, []);
+  padding.negotiate(negotiate(PaddingCommand.START, 0, 0));
+  advance(60_000 + 7_400);
+  t.deepEqual(sent, []);
+  advance(60_000 + 7_600);
+  t.is(sent.length, 1);
 });

@@ -132,8 +132,9 @@ export class ChannelPadding {
   private delay(): number | undefined {
     const times = this.config.times();
     if (!this.enabled || (this.role === 'between' && !times.padRelays) || times.high === 0) return undefined;
+    // Times that were agreed on only make padding more seldom; a client that names none (0) leaves it to the consensus.
     const low = Math.max(times.low, this.low);
-    const high = this.high > 0 ? Math.max(low, this.high) : times.high;
+    const high = Math.max(times.high, this.high);
     if (high <= low) return low;
     return low + Math.max(this.random.below(high - low), this.random.below(high - low));
   }
