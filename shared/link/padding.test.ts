@@ -86,3 +86,10 @@ test('a client that asks for padding and names no times gets those of the consen
   advance(60_000 + 7_600);
   t.is(sent.length, 1);
 });
+
+test('a command nobody knows changes nothing, and costs no link', (t) => {
+  const { padding, sent, advance } = setUp('relay', []);
+  t.notThrows(() => padding.negotiate(negotiate(9, 5000, 5000)));
+  advance(1_600);
+  t.is(sent.length, 1);
+});

@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { DecodeError } from '../bytes/errors.js';
 import { PADDING_NEGOTIATE, PaddingCommand } from '../cell/channel-cells.js';
 import { Command } from '../cell/commands.js';
 import type { Clock, Random, Timer } from '../runtime/types.js';
@@ -109,14 +108,12 @@ export class ChannelPadding {
 
   /**
    * PADDING_NEGOTIATE came. Only a relay listens to it: a relay must not switch off a client's padding. What C tor
-   * drops (another version, link protocol 4) is dropped.
+   * drops (another version, another command, link protocol 4) is dropped.
    */
   negotiate(body: Uint8Array): void {
     if (this.role !== 'relay' || this.channel.linkProtocol < FIRST_LINK_PROTOCOL) return;
     const { version, command, low, high } = PADDING_NEGOTIATE.decode(body);
-    if (version !== 0) return;
-    if (command !== PaddingCommand.START && command !== PaddingCommand.STOP)
-      throw new DecodeError('PADDING_NEGOTIATE.command', `unknown command ${command}`);
+    if (version !== 0 || (command !== PaddingCommand.START && command !== PaddingCommand.STOP)) return;
     this.enabled = command === PaddingCommand.START && this.config.mode !== 'off';
     this.low = Math.max(this.config.times().low, low);
     this.high = Math.max(this.low, high);
