@@ -38,7 +38,7 @@ const FIELDS = ['kBuffer', 'kBufferCb', 'kBufferGen'] as const;
 /** One connection's reads. What comes before there is a sink waits, and nothing more is read. */
 export class LentReads {
   private sink: ChunkSink | undefined;
-  private early: Buffer[] = [];
+  private readonly early: Buffer[] = [];
   private readonly from: Lending;
   /** The option of `net.connect` and `tls.connect`. */
   readonly onread: { readonly buffer: Buffer; readonly callback: (bytes: number) => boolean };
@@ -51,24 +51,26 @@ export class LentReads {
   private read(bytes: number): boolean {
     const { usual, buffer } = this.from;
     const chunk = bytes === usual.length ? usual : buffer.subarray(0, bytes);
-    if (this.sink) this.sink(chunk);
+    const direct = this.sink !== undefined && this.early.length === 0;
+    if (direct) this.sink!(chunk);
     else this.early.push(Buffer.from(chunk));
-    return this.sink !== undefined;
+    return direct;
   }
 
-  /** Starts delivery, on the next tick where something waits already; `resume` reads on after that. */
-  deliver(sink: ChunkSink, resume: () => void): void {
-    if (this.early.length === 0) {
-      this.sink = sink;
-      return;
-    }
-    process.nextTick(() => {
-      this.sink = sink;
-      const { early } = this;
-      this.early = [];
-      for (const chunk of early) sink(chunk);
-      resume();
-    });
+  /** Whether something came before there was a sink, and has not been delivered. */
+  get waiting(): boolean {
+    return this.early.length > 0;
+  }
+
+  /** Starts delivery. What waits is to be delivered chunk by chunk; then the socket has to be told to read on. */
+  deliver(sink: ChunkSink): void {
+    this.sink = sink;
+  }
+
+  /** Delivers the first chunk that waits. */
+  deliverNext(): void {
+    const chunk = this.early.shift();
+    if (chunk) this.sink!(chunk);
   }
 
   /**

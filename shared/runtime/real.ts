@@ -115,6 +115,9 @@ abstract class SocketConn implements Conn {
   protected handlers: ConnHandlers | undefined;
   protected closed = false;
   private failure: Error | undefined;
+  private paused = false;
+  /** That the peer will send no more: sockets tell it once, whoever listens. */
+  private lastWord: 'not yet' | 'came' | 'told' = 'not yet';
   /** Undefined where this Node does not lend reads. */
   private readonly reads: LentReads | undefined;
 
@@ -132,7 +135,10 @@ abstract class SocketConn implements Conn {
       this.closed = true;
       this.handlers?.close(this.failure);
     });
-    socket.on('end', () => this.handlers?.end());
+    socket.on('end', () => {
+      this.lastWord = 'came';
+      if (this.handlers && !this.reads?.waiting) this.tellEnd();
+    });
   }
 
   start(handlers: ConnHandlers): void {
@@ -144,9 +150,29 @@ abstract class SocketConn implements Conn {
     }
     if (!first) return;
     const sink = (chunk: Buffer) => this.handlers?.data(chunk);
-    if (this.reads) this.reads.deliver(sink, () => this.socket.resume());
+    if (this.reads) this.reads.deliver(sink);
     else this.socket.on('data', sink);
+    if (this.behind) process.nextTick(this.catchUp);
   }
+
+  /** Whether something came that the owner was not told. */
+  private get behind(): boolean {
+    return this.lastWord === 'came' || this.reads?.waiting === true;
+  }
+
+  private tellEnd(): void {
+    this.lastWord = 'told';
+    this.handlers?.end();
+  }
+
+  /** What came before there was an owner, as far as it wants that; then the end, or what comes now. */
+  private readonly catchUp = (): void => {
+    const { reads, socket } = this;
+    while (reads?.waiting && !this.paused && !socket.destroyed) reads.deliverNext();
+    if (this.paused || socket.destroyed) return;
+    if (this.lastWord === 'came') this.tellEnd();
+    else socket.resume();
+  };
 
   abstract readonly writableLength: number;
   abstract write(bytes: Uint8Array): boolean;
@@ -157,11 +183,14 @@ abstract class SocketConn implements Conn {
   }
 
   pause(): void {
+    this.paused = true;
     this.socket.pause();
   }
 
   resume(): void {
-    this.socket.resume();
+    this.paused = false;
+    if (this.handlers && this.behind) process.nextTick(this.catchUp);
+    else this.socket.resume();
   }
 }
 

@@ -181,6 +181,70 @@ both('a paused reader pushes back on the writer', async (t, bench) => {
   await close();
 });
 
+/** Two exchanges over another connection: what was sent before them has arrived. */
+async function settleDown(bench: Bench): Promise<void> {
+  const { near, far, close } = await pair(bench, false);
+  let echoed!: () => void;
+  far.start({ data: (chunk) => far.write(Buffer.from(chunk)), end() {}, drain() {}, close() {} });
+  near.start({ data: () => echoed(), end() {}, drain() {}, close() {} });
+  for (let i = 0; i < 2; i++) {
+    const answer = new Promise<void>((resolve) => {
+      echoed = resolve;
+    });
+    near.write(Buffer.from('ping'));
+    await bench.settle(answer);
+  }
+  near.destroy();
+  far.destroy();
+  await close();
+}
+
+both('an end that comes before anybody listens is told to who does then', async (t, bench) => {
+  for (const secure of [false, true]) {
+    const { near, far, close } = await pair(bench, secure);
+    near.start({ data() {}, end() {}, drain() {}, close() {} });
+    near.end();
+    await settleDown(bench);
+    t.is((await bench.settle(collect(far).all)).length, 0);
+    far.destroy();
+    await close();
+  }
+});
+
+both('what waits for a reader keeps to its pauses', async (t, bench) => {
+  const { near, far, close } = await pair(bench, false);
+  near.write(Buffer.from('first'));
+  await settleDown(bench);
+  const chunks: string[] = [];
+  let read!: () => void;
+  const next = () =>
+    new Promise<void>((resolve) => {
+      read = resolve;
+    });
+  const first = next();
+  far.start({
+    data(chunk) {
+      chunks.push(chunk.toString());
+      far.pause();
+      read();
+    },
+    end() {},
+    drain() {},
+    close() {},
+  });
+  await bench.settle(first);
+  near.write(Buffer.from('second'));
+  await settleDown(bench);
+  t.deepEqual(chunks, ['first']);
+  const second = next();
+  far.resume();
+  await bench.settle(second);
+  t.deepEqual(chunks, ['first', 'second']);
+  near.destroy();
+  far.destroy();
+  await close();
+});
+
 both('a port nobody listens at refuses; a destroyed end closes the other', async (t, bench) => {
   const { near, far, close } = await pair(bench, false);
   const { closed } = collect(far);
