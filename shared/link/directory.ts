@@ -12,10 +12,13 @@ import type { ChannelTarget } from './types.js';
 /** A channel older than this gets no new circuits, so that it can end (C tor: TIME_BEFORE_OR_CONN_IS_TOO_OLD). */
 const TOO_OLD = 7 * 24 * 3_600_000;
 
-/** What names a target; concurrent dials to one name are one dial. */
+/**
+ * What names a target; concurrent dials to one name are one dial. The addresses are part of it: they are what somebody
+ * says, and who names a wrong one must not keep those waiting who name the right one.
+ */
 export function targetKey({ rsaId, ed25519Id, addresses }: ChannelTarget): string {
-  if (!rsaId && !ed25519Id) return addresses.map(({ host, port }) => `${host} ${port}`).join(',');
-  return `${rsaId ? toHex(rsaId) : ''}/${ed25519Id ? toHex(ed25519Id) : ''}`;
+  const at = addresses.map(({ host, port }) => `${host} ${port}`).join(',');
+  return `${rsaId ? toHex(rsaId) : ''}/${ed25519Id ? toHex(ed25519Id) : ''}/${at}`;
 }
 
 function provesTo({ peer, remote, initiator }: LinkChannel, target: ChannelTarget): boolean {

@@ -99,6 +99,19 @@ test('those who ask at once share a dial, those who ask later the channel', asyn
   t.is(relay.opened[0]?.news.observedHost, '127.2.0.1');
 });
 
+test('who asks for an address that leads nowhere keeps nobody waiting who knows a better one', async (t) => {
+  const world = new SimWorld('elsewhere', START);
+  const [a, b] = (await identities()) as [LinkCredentials, LinkCredentials];
+  await relayAt(world, '127.2.0.1', b);
+  const other = await relayAt(world, '127.1.0.1', a);
+  world.host('127.3.0.1');
+  world.cut('127.1.0.1', '127.3.0.1');
+  const nowhere = failure(other.links.get(targetOf('127.3.0.1', b)));
+  const channel = await world.until(other.links.get(targetOf('127.2.0.1', b)), 10_000);
+  t.is(channel.remote.host, '127.2.0.1');
+  t.is(await world.until(nowhere), 'connect');
+});
+
 test('a client is nobody to a relay, and takes no circuits', async (t) => {
   const world = new SimWorld('client', START);
   const [, b] = (await identities()) as [LinkCredentials, LinkCredentials];

@@ -97,7 +97,10 @@ export interface ChannelTarget {
 
 /** Channels by identity: dials, accepts, reuses. */
 export interface ChannelManager {
-  /** An open (canonical, where there is a choice) channel to the target, or a new one. Concurrent calls share one dial. */
+  /**
+   * An open (canonical, where there is a choice) channel to the target, or a new one. Concurrent calls for the same
+   * identity at the same addresses share one dial.
+   */
   get(target: ChannelTarget): Promise<Channel>;
   /**
    * Dials a fresh link, never a reused one, lets the peer prove its identity, closes it: an authority's reachability
