@@ -112,6 +112,19 @@ test('who asks for an address that leads nowhere keeps nobody waiting who knows 
   t.is(await world.until(nowhere), 'connect');
 });
 
+test('a relay makes no link to itself', async (t) => {
+  const world = new SimWorld('self', START);
+  const [a, b] = (await identities()) as [LinkCredentials, LinkCredentials];
+  const relay = await relayAt(world, '127.1.0.1', a);
+  const { addresses, rsaId, ed25519Id } = targetOf('127.1.0.1', a);
+  for (const self of [
+    { addresses, rsaId },
+    { addresses, rsaId: b.rsaId, ed25519Id },
+  ])
+    t.is(await world.until(failure(relay.links.get(self))), 'connect');
+  t.is(relay.links.stats.handshakesStarted, 0);
+});
+
 test('a client is nobody to a relay, and takes no circuits', async (t) => {
   const world = new SimWorld('client', START);
   const [, b] = (await identities()) as [LinkCredentials, LinkCredentials];

@@ -155,6 +155,7 @@ class Links implements LinkManager {
   // Dialling.
 
   async get(target: ChannelTarget): Promise<Channel> {
+    if (this.isOwn(target)) throw linkError('connect', 'the relay asked for is this one');
     const known = this.directory.find(target, this.env.clock.monotonic());
     if (known) return known;
     const key = targetKey(target);
@@ -167,6 +168,16 @@ class Links implements LinkManager {
     } finally {
       this.dials.delete(key);
     }
+  }
+
+  /** Whether either identity is ours: a circuit through a relay twice in a row hides nothing (connection_or_connect). */
+  private isOwn({ rsaId, ed25519Id }: ChannelTarget): boolean {
+    const own = this.config.credentials?.();
+    if (!own) return false;
+    return (
+      (rsaId !== undefined && sameBytes(rsaId, own.rsaId)) ||
+      (ed25519Id !== undefined && sameBytes(ed25519Id, own.ed25519Id))
+    );
   }
 
   async probe(target: ChannelTarget): Promise<void> {

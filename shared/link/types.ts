@@ -99,7 +99,7 @@ export interface ChannelTarget {
 export interface ChannelManager {
   /**
    * An open (canonical, where there is a choice) channel to the target, or a new one. Concurrent calls for the same
-   * identity at the same addresses share one dial.
+   * identity at the same addresses share one dial. A relay makes none to itself.
    */
   get(target: ChannelTarget): Promise<Channel>;
   /**
