@@ -55,7 +55,8 @@ export class ChannelDirectory {
 
   /**
    * The best channel to a target, as C tor chooses (channel_get_for_extend): proven to be the target; canonical, or at
-   * an address that is asked for; of those the canonical, then the one with most circuits.
+   * an address that is asked for; of those the canonical, then the oldest, so that nobody is switched over to a link
+   * made for that; then the one with most circuits.
    */
   find(target: ChannelTarget, now: number): LinkChannel | undefined {
     const { rsaId, addresses } = target;
@@ -76,5 +77,7 @@ function leadsTo({ remote }: LinkChannel, addresses: readonly NetAddress[]): boo
   return addresses.some(({ host }) => canonicalHost(host) === there);
 }
 
-const isBetter = (a: LinkChannel, b: LinkChannel): boolean =>
-  a.canonical !== b.canonical ? a.canonical : a.circuits > b.circuits;
+function isBetter(a: LinkChannel, b: LinkChannel): boolean {
+  if (a.canonical !== b.canonical) return a.canonical;
+  return a.openedAt === b.openedAt ? a.circuits > b.circuits : a.openedAt < b.openedAt;
+}

@@ -125,6 +125,22 @@ test('a relay makes no link to itself', async (t) => {
   t.is(relay.links.stats.handshakesStarted, 0);
 });
 
+test('a second link to a relay takes no circuits from the first, however many are on it', async (t) => {
+  const world = new SimWorld('second', START);
+  const [a, b] = (await identities()) as [LinkCredentials, LinkCredentials];
+  const relay = await relayAt(world, '127.2.0.1', b);
+  const other = await relayAt(world, '127.1.0.1', a);
+  const [at, back] = [targetOf('127.2.0.1', b), targetOf('127.1.0.1', a)];
+  // Either dials before it knows of the other's link.
+  const [first] = await world.until(Promise.all([other.links.get(at), relay.links.get(back)]));
+  await world.advance(1000);
+  t.is(other.links.count, 2);
+  const [older, newer] = [...other.links.channels].sort((x, y) => x.openedAt - y.openedAt);
+  t.true(first.open && older!.openedAt < newer!.openedAt);
+  newer!.openLeg(silent);
+  t.is(await other.links.get(at), older);
+});
+
 test('a client is nobody to a relay, and takes no circuits', async (t) => {
   const world = new SimWorld('client', START);
   const [, b] = (await identities()) as [LinkCredentials, LinkCredentials];
