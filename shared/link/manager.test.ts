@@ -368,6 +368,18 @@ test('cells cross the channel both ways', async (t) => {
   t.is(other.links.stats.cellsIn[Command.RELAY], 20);
 });
 
+test('a port that opens while the node stops is closed again', async (t) => {
+  const world = new SimWorld('opening', START);
+  const [a] = (await identities()) as [LinkCredentials];
+  const { links } = node(world.host('127.1.0.1'), a);
+  const opening = failure(links.listen({ host: '127.1.0.1', port: PORT }));
+  await world.until(links.close());
+  t.is(await world.until(opening), 'closed');
+  t.is(world.listeners.size, 0);
+  t.is(await world.until(failure(links.listen({ host: '127.1.0.1', port: PORT }))), 'closed');
+  t.is(world.listeners.size, 0);
+});
+
 test('a node that stops closes all, and dials no more', async (t) => {
   const world = new SimWorld('stop', START);
   const [a, b] = (await identities()) as [LinkCredentials, LinkCredentials];

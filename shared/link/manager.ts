@@ -242,6 +242,11 @@ class Links implements LinkManager {
       (conn) => this.accept(conn),
       counted,
     );
+    // `close` may have come meanwhile, and did not know of it.
+    if (this.closed) {
+      await listener.close();
+      throw linkError('closed', 'the node is stopping');
+    }
     this.listeners.add(listener);
     return {
       local: listener.local,
