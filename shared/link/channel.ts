@@ -59,6 +59,12 @@ export interface ChannelParts {
   readonly stopped: (reason: string) => void;
 }
 
+/** Clients send RELAY_EARLY past their first hop, and to it what extends a circuit (tor-spec 5.6). */
+function hasEarly({ buf, n, at }: CellBatch): boolean {
+  for (let i = 0; i < n; i++) if (buf[at[i]! - 1] === Command.RELAY_EARLY) return true;
+  return false;
+}
+
 /** A leg between CREATE and its owner's answer. */
 const NOBODY: LegHandler = { relayCells() {}, control() {}, destroyed() {}, writable() {} };
 
@@ -77,7 +83,10 @@ export class LinkChannel implements LegHost {
   lastActive: number;
   /** Monotonic milliseconds of the last write. */
   lastWrite: number;
-  /** Whether it carries, or carried, circuits of more than one hop: those that CREATE2 makes. */
+  /**
+   * Whether it carries, or carried, circuits of more than one hop, as far as can be seen: those we make with CREATE2, or
+   * another relay does, and a client's in which RELAY_EARLY came (circuit_update_channel_usage).
+   */
   carriesCircuits = false;
   /** Monotonic milliseconds since when there is no circuit; undefined while there is one. */
   idleSince: number | undefined;
@@ -171,6 +180,7 @@ export class LinkChannel implements LegHost {
       this.stats.strayCells += batch.n;
       return;
     }
+    if (!this.carriesCircuits) this.carriesCircuits = hasEarly(batch);
     try {
       leg.handler.relayCells(leg, batch);
     } catch (error) {
@@ -237,7 +247,7 @@ export class LinkChannel implements LegHost {
       return;
     }
     const leg = this.addLeg(circuitId, NOBODY);
-    if (command === Command.CREATE2) this.carriesCircuits = true;
+    if (command === Command.CREATE2 && this.authenticated) this.carriesCircuits = true;
     try {
       handler.create(leg, command, body);
     } catch (error) {

@@ -312,34 +312,37 @@ const padding = (mode: PaddingConfig['mode']): PaddingConfig => ({
   times: () => DEFAULT_PADDING_TIMES,
 });
 
-async function padded(mode: PaddingConfig['mode'], command: number) {
+async function padded(mode: PaddingConfig['mode'], ...commands: number[]) {
   const world = new SimWorld(`padding ${mode}`, START);
   const [, b] = (await identities()) as [LinkCredentials, LinkCredentials];
   const relay = await relayAt(world, '127.2.0.1', b, { padding: padding('on') });
   const client = node(world.host('127.9.0.1'), undefined, { padding: padding(mode) });
   const channel = await world.until(client.links.get(targetOf('127.2.0.1', b)));
-  channel.openLeg(silent).control(command, Buffer.alloc(20));
+  const leg = channel.openLeg(silent);
+  for (const command of commands) leg.control(command, Buffer.alloc(20));
   await world.advance(100_000);
   const sent = (links: LinkManager) => links.stats.cellsOut[Command.PADDING]!;
   return { client: sent(client.links), relay: sent(relay.links) };
 }
 
 test('an idle client link is padded from both ends', async (t) => {
-  const counts = await padded('on', Command.CREATE2);
+  const counts = await padded('on', Command.CREATE2, Command.RELAY_EARLY);
   // Either end waits the larger of two draws out of 1.5 - 9.5 s and starts again when the other was quicker.
   t.true(counts.client >= 5 && counts.relay >= 5, JSON.stringify(counts));
   t.true(counts.client + counts.relay >= 15 && counts.client + counts.relay <= 45, JSON.stringify(counts));
 });
 
 test('a client that asks for less gets less, one that wants none gets none', async (t) => {
-  const reduced = await padded('reduced', Command.CREATE2);
+  const reduced = await padded('reduced', Command.CREATE2, Command.RELAY_EARLY);
   t.is(reduced.relay, 0);
   t.true(reduced.client >= 6 && reduced.client <= 11, JSON.stringify(reduced));
-  t.deepEqual(await padded('off', Command.CREATE2), { client: 0, relay: 0 });
+  t.deepEqual(await padded('off', Command.CREATE2, Command.RELAY_EARLY), { client: 0, relay: 0 });
 });
 
 test('a link for directory requests alone is not padded', async (t) => {
-  t.deepEqual(await padded('on', Command.CREATE_FAST), { client: 0, relay: 0 });
+  t.deepEqual(await padded('on', Command.CREATE_FAST, Command.RELAY), { client: 0, relay: 0 });
+  // Who knows the relay's onion key asks with CREATE2; what a circuit goes on with is RELAY_EARLY.
+  t.is((await padded('on', Command.CREATE2, Command.RELAY)).relay, 0);
 });
 
 test('cells cross the channel both ways', async (t) => {
