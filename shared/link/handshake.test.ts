@@ -238,6 +238,19 @@ test('two relays prove themselves to each other', async (t) => {
   t.is(here.skew, 0);
 });
 
+test('a connection that goes while AUTHENTICATE is looked at is no mistake of ours', async (t) => {
+  const { near, far } = await relays();
+  const { initiator } = pair(near, far);
+  const tls = {
+    peerCertificate: undefined,
+    exportKeyingMaterial() {
+      throw Object.assign(new Error('the connection is gone'), { code: 'ECONNRESET' });
+    },
+  };
+  const responder = new Side(params('responder', { credentials: far, tls }));
+  t.throws(() => talk({ initiator, responder }), { instanceOf: CepaError, code: 'closed' });
+});
+
 test('a client stays nobody, and is told nothing of the network', async (t) => {
   const { far } = await relays();
   const sides = pair(undefined, far);

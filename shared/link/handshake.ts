@@ -98,7 +98,7 @@ export class LinkHandshake {
     return this.takeOutput();
   }
 
-  /** A variable cell came. Returns what to send. Throws ProtocolError, DecodeError or LinkError ('identity'). */
+  /** A variable cell came. Returns what to send. Throws ProtocolError, DecodeError or LinkError ('identity', 'closed'). */
   variable(circuitId: number, command: number, body: Uint8Array): Uint8Array | undefined {
     if (command !== Command.AUTHENTICATE) this.recordReceived(circuitId, command, body);
     switch (command) {
@@ -218,7 +218,15 @@ export class LinkHandshake {
     const { role, tls } = this.params;
     const sent = new Uint8Array(this.sentBeforeNetinfo ?? this.sentLog.copy().digest());
     const received = new Uint8Array(this.receivedLog.copy().digest());
-    const exportKeyingMaterial = tls.exportKeyingMaterial.bind(tls);
+    const exportKeyingMaterial: AuthFacts['exportKeyingMaterial'] = (...what) => {
+      try {
+        return tls.exportKeyingMaterial(...what);
+      } catch (cause) {
+        // What a peer said may be read when its connection, which another thread has, is gone.
+        if ((cause as NodeJS.ErrnoException).code !== 'ECONNRESET') throw cause;
+        throw linkError('closed', 'the connection was gone before its keying material was asked for', cause);
+      }
+    };
     return role === 'initiator'
       ? {
           initiatorRsa: own.rsaIdSha256,
