@@ -2,13 +2,13 @@ import test from 'ava';
 import { PADDING_NEGOTIATE, PaddingCommand } from '../cell/channel-cells.js';
 import { Command } from '../cell/commands.js';
 import type { Clock, Random } from '../runtime/types.js';
-import { ChannelPadding, DEFAULT_PADDING_TIMES, type PaddingRole } from './padding.js';
+import { ChannelPadding, DEFAULT_PADDING_TIMES, type PaddingRole, type PaddingTimes } from './padding.js';
 
 /** What time passes between two turns, milliseconds: enough to tell a write from the call that wanted it. */
 const TURN = 0.25;
 
 /** A clock that goes on while code runs, as a real one does, and a link on it that writes at the end of the turn. */
-function setUp(role: PaddingRole, draws: number[]) {
+function setUp(role: PaddingRole, draws: number[], times = () => DEFAULT_PADDING_TIMES) {
   let time = 0;
   const timers: { at: number; wake: () => void }[] = [];
   const deferred: (() => void)[] = [];
@@ -40,10 +40,7 @@ function setUp(role: PaddingRole, draws: number[]) {
       });
     },
   };
-  const padding = new ChannelPadding(channel, { mode: 'on', times: () => DEFAULT_PADDING_TIMES }, role, {
-    clock,
-    random,
-  });
+  const padding = new ChannelPadding(channel, { mode: 'on', times }, role, { clock, random });
   const advance = (until: number) => {
     for (;;) {
       timers.sort((a, b) => a.at - b.at);
@@ -92,4 +89,22 @@ test('a command nobody knows changes nothing, and costs no link', (t) => {
   t.notThrows(() => padding.negotiate(negotiate(9, 5000, 5000)));
   advance(1_600);
   t.is(sent.length, 1);
+});
+
+test('what a consensus says later holds for links that are open', (t) => {
+  let times: PaddingTimes = DEFAULT_PADDING_TIMES;
+  const { sent, advance } = setUp('between', [], () => times);
+  advance(300_000);
+  t.deepEqual(sent, []);
+  times = { ...times, padRelays: true };
+  advance(370_000);
+  t.true(sent.length > 0);
+  times = { ...times, low: 0, high: 0 };
+  advance(380_000);
+  const before = sent.length;
+  advance(600_000);
+  t.is(sent.length, before);
+  times = { ...DEFAULT_PADDING_TIMES, padRelays: true };
+  advance(670_000);
+  t.true(sent.length > before);
 });

@@ -65,6 +65,8 @@ export type PaddingRole =
   | 'between';
 
 const NOTHING = new Uint8Array(0);
+/** Milliseconds after which a link that the consensus wants no padding on is looked at again: a later one may. */
+const LOOK_AGAIN = 60_000;
 
 /** Pads one channel, from when it opens to when it closes. */
 export class ChannelPadding {
@@ -125,7 +127,7 @@ export class ChannelPadding {
     this.timer = undefined;
   }
 
-  /** Milliseconds of silence before the next PADDING; undefined for never. */
+  /** Milliseconds of silence before the next PADDING; undefined for none. */
   private delay(): number | undefined {
     const times = this.config.times();
     if (!this.enabled || (this.role === 'between' && !times.padRelays) || times.high === 0) return undefined;
@@ -138,7 +140,11 @@ export class ChannelPadding {
 
   private arm(delay: number | undefined): void {
     this.stop();
-    if (delay === undefined || !this.channel.open) return;
+    if (!this.channel.open || !this.enabled) return;
+    if (delay === undefined) {
+      this.timer = this.clock.setTimer(LOOK_AGAIN, () => this.arm(this.delay()));
+      return;
+    }
     const since = this.clock.monotonic();
     this.timer = this.clock.setTimer(delay, () => this.due(since));
   }
@@ -152,7 +158,10 @@ export class ChannelPadding {
     if (!channel.open) return;
     const last = Math.max(channel.lastActive, channel.lastWrite);
     const delay = this.delay();
-    if (delay === undefined) return;
+    if (delay === undefined) {
+      this.arm(delay);
+      return;
+    }
     const left = last > since ? last + delay - this.clock.monotonic() : 0;
     if (left > 0) {
       this.timer = this.clock.setTimer(left, () => this.due(last));
