@@ -116,6 +116,29 @@ test('RELAY_EARLY from further out ends the circuit', async (t) => {
   t.is(leg.destroyReason, DestroyReason.PROTOCOL);
 });
 
+test('a circuit that went on while it waited for a service is not joined to it: both end, and what lies beyond', async (t) => {
+  const { circuits, leg, client, next } = relay({
+    param: (name, fallback) => (name === 'DoSRefuseSingleHopClientRendezvous' ? 0 : fallback),
+  });
+  const cookie = Buffer.alloc(20, 9);
+  client.send(RelayCommand.ESTABLISH_RENDEZVOUS, 0, cookie);
+  t.is(client.read()[0]!.command, RelayCommand.RENDEZVOUS_ESTABLISHED);
+  client.send(RelayCommand.EXTEND2, 0, extend2, Command.RELAY_EARLY);
+  await null;
+  const onward = next.opened[0]!;
+  onward.handler.control(onward, Command.CREATED2, CREATED2.encode({ data: Buffer.alloc(64, 3) }));
+
+  const serviceLeg = new RelayLeg(new FakeChannel());
+  const fast = startFast(testRandom('service'));
+  circuits.create(serviceLeg, Command.CREATE_FAST, fast.data);
+  const service = new OneHop(serviceLeg, fast.finish(serviceLeg.controls[0]!.body).keys);
+  service.send(RelayCommand.RENDEZVOUS1, 0, Buffer.concat([cookie, Buffer.alloc(64)]));
+  t.is(onward.destroyReason, DestroyReason.PROTOCOL);
+  t.is(leg.destroyReason, DestroyReason.PROTOCOL);
+  t.is(serviceLeg.destroyReason, DestroyReason.PROTOCOL);
+  t.is(circuits.status().circuits, 0);
+});
+
 test('an unrecognised cell at the last hop ends the circuit', (t) => {
   const { client, leg, circuits } = relay();
   client.sendOnward(1);

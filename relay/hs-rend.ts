@@ -62,6 +62,11 @@ export class RendezvousPoints {
       return 'unknown_cookie';
     }
     this.closed(client);
+    if (!client.atEnd) {
+      // It was extended while it waited: joined as well, it would lose hold of its leg, which nobody would end.
+      client.close(DestroyReason.PROTOCOL);
+      throw new HsRefusal('unsuitable_circuit', 'RENDEZVOUS1 for a circuit that goes on');
+    }
     client.send(RelayCommand.RENDEZVOUS2, handshake);
     if (client.closed) {
       circuit.close(DestroyReason.DESTROYED);
