@@ -20,7 +20,10 @@ import type { Relay } from '../network.js';
 import { type HsCircuit, type HsCircuitBuilder, HsCircuitError } from './circuit-builder.js';
 import { targetOf } from './paths.js';
 
-/** Circuits that are tried to one relay [MAX_INTRO_POINT_CIRCUIT_RETRIES]. */
+/**
+ * Circuits that are built to one relay, those that were established and lost with them: one that ends each would have
+ * us build them without end, past ever other relays [MAX_INTRO_POINT_CIRCUIT_RETRIES].
+ */
 const MAX_TRIES = 3;
 /** Milliseconds the relay may take to answer ESTABLISH_INTRO. */
 const ESTABLISH_TIMEOUT = 30_000;
@@ -133,7 +136,6 @@ export class ServiceIntroPoint {
       throw error;
     }
     this.phase = 'established';
-    this.tries = 0;
     this.parts.built(clock.monotonic() - began);
     log.debug('an introduction point is established', { relay: this.relay.status.nickname });
   }

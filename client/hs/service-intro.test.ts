@@ -1,0 +1,70 @@
+import test from 'ava';
+import { DestroyReason, RelayCommand } from '../../shared/cell/commands.js';
+import { INTRO_ESTABLISHED } from '../../shared/cell/hs-cells.js';
+import { memoryLog } from '../../shared/log/memory.js';
+import { SimWorld } from '../../shared/runtime/sim/world.js';
+import { sketchNetwork } from '../testing.js';
+import type { HsCircuitBuilder } from './circuit-builder.js';
+import { ServiceIntroPoint } from './service-intro.js';
+
+/** A circuit to an introduction point. */
+class FakeCircuit {
+  readonly origin = { hops: [{ kh: new Uint8Array(20) }] };
+  closed = false;
+  onClosed: (reason: number) => void = () => {};
+  onMessage: (command: number, data: Uint8Array) => void = () => {};
+  send(): void {}
+  close(): void {
+    this.closed = true;
+  }
+  establish(): void {
+    this.onMessage(RelayCommand.INTRO_ESTABLISHED, INTRO_ESTABLISHED.encode({ extensions: [] }));
+  }
+  /** The introduction point ends it. */
+  die(): void {
+    this.closed = true;
+    this.onClosed(DestroyReason.DESTROYED);
+  }
+}
+
+/** An introduction point whose circuits stand at once; `asked` does what the relay does then. */
+function intro(asked: (circuit: FakeCircuit) => void) {
+  const world = new SimWorld('introduction point', 1_700_000_000_000);
+  const { clock, random } = world.host('127.8.0.1');
+  const circuits: FakeCircuit[] = [];
+  const introduced: Uint8Array[] = [];
+  const builder = {
+    build: async () => {
+      const circuit = new FakeCircuit();
+      circuits.push(circuit);
+      circuit.send = () => clock.defer(() => asked(circuit));
+      return circuit;
+    },
+  };
+  const point = new ServiceIntroPoint(sketchNetwork([{}]).relays[0]!, {
+    clock,
+    random,
+    log: memoryLog(),
+    param: (_name, fallback) => fallback,
+    builder: builder as unknown as HsCircuitBuilder,
+    dos: undefined,
+    changed() {},
+    built() {},
+    replayed() {},
+    introduce2: (_point, body) => void introduced.push(body),
+  });
+  point.start();
+  return { world, clock, point, circuits, introduced };
+}
+
+test('a relay that ends every circuit once it is established is given up, as one that never answers', async (t) => {
+  const { world, clock, point, circuits } = intro((circuit) => {
+    circuit.establish();
+    clock.setTimer(1000, () => circuit.die());
+  });
+  await world.advance(1);
+  t.is(point.state, 'established');
+  await world.advance(600_000);
+  t.is(circuits.length, 3);
+  t.is(point.state, 'gone');
+});
