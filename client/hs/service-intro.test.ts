@@ -1,6 +1,6 @@
 import test from 'ava';
 import { DestroyReason, RelayCommand } from '../../shared/cell/commands.js';
-import { INTRO_ESTABLISHED } from '../../shared/cell/hs-cells.js';
+import { INTRO_ESTABLISHED, INTRODUCE2 } from '../../shared/cell/hs-cells.js';
 import { memoryLog } from '../../shared/log/memory.js';
 import { SimWorld } from '../../shared/runtime/sim/world.js';
 import { sketchNetwork } from '../testing.js';
@@ -67,4 +67,34 @@ test('a relay that ends every circuit once it is established is given up, as one
   await world.advance(600_000);
   t.is(circuits.length, 3);
   t.is(point.state, 'gone');
+});
+
+test('a circuit that ends in the turn in which it is established is lost, not established', async (t) => {
+  let first = true;
+  const { world, point, circuits } = intro((circuit) => {
+    circuit.establish();
+    if (first) circuit.die();
+    first = false;
+  });
+  await world.advance(1);
+  t.is(point.state, 'connecting');
+  await world.advance(5000);
+  t.is(point.state, 'established');
+  t.is(circuits.length, 2);
+});
+
+test('an introduction that comes right behind INTRO_ESTABLISHED is taken', async (t) => {
+  const body = INTRODUCE2.encode({
+    authKey: new Uint8Array(32),
+    extensions: [],
+    clientKey: new Uint8Array(32),
+    ciphertext: new Uint8Array(150),
+    mac: new Uint8Array(32),
+  });
+  const { world, introduced } = intro((circuit) => {
+    circuit.establish();
+    circuit.onMessage(RelayCommand.INTRODUCE2, body);
+  });
+  await world.advance(1);
+  t.is(introduced.length, 1);
 });

@@ -135,7 +135,6 @@ export class ServiceIntroPoint {
       circuit.close();
       throw error;
     }
-    this.phase = 'established';
     this.parts.built(clock.monotonic() - began);
     log.debug('an introduction point is established', { relay: this.relay.status.nickname });
   }
@@ -155,9 +154,11 @@ export class ServiceIntroPoint {
       };
       circuit.onMessage = (command, data) => {
         if (command === RelayCommand.INTRODUCE2) this.introduced(data);
-        if (command !== RelayCommand.INTRO_ESTABLISHED) return;
+        if (command !== RelayCommand.INTRO_ESTABLISHED || this.phase !== 'connecting') return;
         timer.cancel();
         INTRO_ESTABLISHED.decode(data);
+        // Now: what comes in the same turn, an introduction or the end, finds it so.
+        this.phase = 'established';
         resolve();
       };
       if (circuit.closed) fail('the introduction circuit closed');
