@@ -164,7 +164,7 @@ export class HsCircuitBuilder {
       const origin = await this.timed(path.hops, hooks, signal, (n) => {
         hops = n;
       });
-      if (path.ticket) await this.guardIsGood(path.ticket, origin);
+      if (path.ticket) await this.guardIsGood(path.ticket, origin, signal);
       const { target, relays } = path;
       return {
         circuit: new HsCircuit(origin, purpose, target, hooks),
@@ -293,12 +293,16 @@ export class HsCircuitBuilder {
     }
   }
 
-  /** Waits until the guard's circuit may be used: a better guard may yet answer (guard-spec 4.9). */
-  private async guardIsGood(ticket: GuardTicket, origin: OriginCircuit): Promise<void> {
+  /** Waits until the guard's circuit may be used, or is called off: a better guard may yet answer (guard-spec 4.9). */
+  private async guardIsGood(
+    ticket: GuardTicket,
+    origin: OriginCircuit,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const { guards, clock } = this.parts;
     this.tickets.add(ticket);
     if (guards.succeeded(ticket, clock.now()) === 'now') return;
-    for (let look = 0; look < GUARD_LOOKS && !origin.closed; look++) {
+    for (let look = 0; look < GUARD_LOOKS && !origin.closed && !signal?.aborted; look++) {
       guards.upgrade(this.tickets, clock.now());
       if (ticket.state === 'complete') return;
       await new Promise<void>((resolve) => clock.setTimer(GUARD_WAIT, resolve));
