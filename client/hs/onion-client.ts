@@ -244,12 +244,14 @@ export class OnionClient implements Requester {
 
   private ended(pending: Pending, reason: number, local: boolean): void {
     if (pending.over) return;
-    if (local) {
-      if (pending.way) this.ways.delete(pending.way);
+    const { way } = pending;
+    // Where the circuit lives it was the answer: CONNECTED with nonsense in it.
+    if (local && way?.circuit?.closed) {
+      this.ways.delete(way);
       this.again(pending);
       return;
     }
-    const message = `the onion service answered ${nameOf(EndReason, reason)}`;
+    const message = `the onion service answered ${local ? 'nonsense' : nameOf(EndReason, reason)}`;
     this.fail(pending, new StreamError(failureOfEnd(reason), message, { endReason: reason }));
   }
 
