@@ -69,6 +69,8 @@ export class ServicePeriod {
   private readonly revisionKey: Uint8Array;
   private readonly uploads: Uploads;
   private points: ServiceIntroPoint[] = [];
+  /** The SENDME increment their descriptors offer. */
+  private offered: number;
   /** Relays that failed, and until when they are left alone (monotonic). */
   private readonly failed = new Map<string, number>();
   private begun: number[] = [];
@@ -87,6 +89,7 @@ export class ServicePeriod {
     this.signing = generateEd25519(parts.random);
     this.revisionKey = revisionKey(keys.blinded);
     this.uploads = new Uploads({ ...parts, refused: () => this.refused() });
+    this.offered = offeredSendmeInc(parts.param);
   }
 
   /** HSDirs that hold the newest descriptor. */
@@ -101,11 +104,23 @@ export class ServicePeriod {
   /** What is due. `slot`: which of the two descriptors of this time it is. */
   tick(directory: HsDirectory, slot: 0 | 1): void {
     if (this.stopped) return;
+    this.followConsensus();
     this.keepPoints(directory.network);
     this.publish(directory, slot);
   }
 
   // Introduction points
+
+  /**
+   * Whoever has a descriptor with another SENDME increment than we go by must not come on it: both ends of its circuit
+   * would count differently, and it would die of that [hs_service_new_consensus_params].
+   */
+  private followConsensus(): void {
+    const offer = offeredSendmeInc(this.parts.param);
+    if (offer === this.offered) return;
+    this.offered = offer;
+    this.keepOnly([]);
+  }
 
   private keepPoints(network: Network): void {
     const now = this.parts.clock.monotonic();
