@@ -115,7 +115,8 @@ export class IntroPoints {
   introduce(circuit: EndCircuit, data: Uint8Array): HsOutcome {
     this.mustBeFree(circuit);
     if (!circuit.atEnd) throw new HsRefusal('unsuitable_circuit', 'INTRODUCE1 on a circuit that goes on');
-    if (circuit.fromClient && this.refusesSingleHop) return 'single_hop';
+    // Whatever the consensus says of rendezvous points [circuit_is_suitable_for_introduce1].
+    if (circuit.fromClient) throw new HsRefusal('single_hop', 'INTRODUCE1 over a single hop');
     this.used.add(circuit);
     const outcome = this.pass(data);
     const status = STATUS[outcome];
@@ -139,10 +140,6 @@ export class IntroPoints {
     if (!this.mayPass(established)) return 'rate_limited';
     established.circuit.send(RelayCommand.INTRODUCE2, data);
     return established.circuit.closed ? 'circuit_dead' : 'success';
-  }
-
-  private get refusesSingleHop(): boolean {
-    return this.param('DoSRefuseSingleHopClientRendezvous', 1, 0, 1) === 1;
   }
 
   private get seconds(): number {

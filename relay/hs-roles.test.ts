@@ -188,6 +188,17 @@ test('one circuit has one role, at the end of its path, and more than one hop', 
   t.false(roles.message(near, RelayCommand.DATA, cookie));
 });
 
+test('an introduction over a single hop ends the circuit, also where rendezvous points take such clients', (t) => {
+  const { roles, circuit, establish, introduce1, service } = relay({ DoSRefuseSingleHopClientRendezvous: 0 });
+  establish();
+  const near = circuit();
+  near.fromClient = true;
+  roles.message(near, RelayCommand.INTRODUCE1, introduce1);
+  t.is(near.reason, DestroyReason.PROTOCOL);
+  t.deepEqual(near.sent, []);
+  t.is(service.last!.command, RelayCommand.INTRO_ESTABLISHED);
+});
+
 test('what became of each message is counted', (t) => {
   const { roles, circuit, establish, introduce, introduce1 } = relay();
   const { actions } = roles.status();
