@@ -36,7 +36,8 @@ export class Vanguards {
     this.maintain(network, now);
     const fit = this.vanguards
       .map(({ id }) => network.get(id))
-      .filter((relay): relay is Relay => relay !== undefined && !excluded.has(relay.id));
+      .filter((relay): relay is Relay => relay !== undefined && !excluded.has(relay.id))
+      .filter((relay) => mayUse(relay, 'middle', this.rules));
     // The set stays as it is: who can make relays fail must not move us to others.
     const working = fit.filter(({ id }) => (this.failing.get(id) ?? 0) <= now);
     const choice = working.length > 0 ? working : fit;
@@ -53,7 +54,8 @@ export class Vanguards {
   private maintain(network: Network, now: number): void {
     this.vanguards = this.vanguards.filter(({ id, until }) => {
       const relay = network.get(id);
-      return until > now && relay !== undefined && mayUse(relay, 'middle', this.rules);
+      // One that cannot be used until its microdescriptor is fetched again keeps its place.
+      return until > now && relay?.status.flags.has('Running') && !this.rules.exclude.has(relay.status);
     });
     const wanted = network.param('guard-hs-l2-number', 4, 1, 19);
     const list = network.weighted('middle');

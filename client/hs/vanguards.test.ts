@@ -1,0 +1,24 @@
+import test from 'ava';
+import { idOf, seededRandom, sketchNetwork, sketchRules } from '../testing.js';
+import { Vanguards } from './vanguards.js';
+
+const RELAYS = 30;
+const NOBODY: ReadonlySet<string> = new Set();
+
+/** Relays; of some the microdescriptor is not there. */
+const networkWithout = (unknown: ReadonlySet<string>) =>
+  sketchNetwork(Array.from({ length: RELAYS }, (_, n) => ({ unknown: unknown.has(idOf(n)) })));
+
+test('a vanguard whose new microdescriptor is still to be fetched is passed over, not replaced', (t) => {
+  const vanguards = new Vanguards(seededRandom(1), sketchRules());
+  /** All that are chosen in a hundred times. */
+  const chosen = (unknown: ReadonlySet<string>) => {
+    const network = networkWithout(unknown);
+    return [...new Set(Array.from({ length: 100 }, () => vanguards.choose(network, 0, NOBODY)!.id))].sort();
+  };
+  const all = chosen(NOBODY);
+  t.is(all.length, 4);
+  const [one, ...others] = all as [string, ...string[]];
+  t.deepEqual(chosen(new Set([one])), others);
+  t.deepEqual(chosen(NOBODY), all);
+});
