@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { FlowControlLine } from '../../shared/netdoc/hs-descriptor.js';
+import { parseProtocols } from '../../shared/netdoc/protover.js';
 import { type ConsensusParam, type FlowControl, windowFlow } from '../../shared/onion/flow.js';
 import { checkSendmeInc, vegasFlow } from '../../shared/onion/vegas.js';
 import type { Clock } from '../../shared/runtime/types.js';
@@ -12,6 +14,18 @@ export const controlsCongestion = (param: ConsensusParam): boolean => param('cc_
 
 /** SENDME increment a service offers. */
 export const offeredSendmeInc = (param: ConsensusParam): number => param('cc_sendme_inc', 31, 1, 254);
+
+/**
+ * The SENDME increment of a client's circuits to a service whose descriptor says this; undefined where one of them does
+ * not take part in congestion control [hs_desc_supports_congestion_control].
+ */
+export function agreedSendmeInc(
+  offer: FlowControlLine | undefined,
+  param: ConsensusParam,
+): number | undefined {
+  if (!offer || !controlsCongestion(param)) return undefined;
+  return parseProtocols(`FlowCtrl=${offer.versions}`).has('FlowCtrl', 2) ? offer.sendmeInc : undefined;
+}
 
 /** The flow control of a joined circuit; `sendmeInc` undefined: the fixed windows. Throws ProtocolError for an increment that is too far from the consensus'. */
 export function joinedFlow(sendmeInc: number | undefined, param: ConsensusParam, clock: Clock): FlowControl {

@@ -18,7 +18,7 @@ import { type FailureKind, StreamError } from '../failure.js';
 import type { PathRules } from '../path.js';
 import { type HsCircuit, type HsCircuitBuilder, HsCircuitError } from './circuit-builder.js';
 import type { DescriptorCache, KnownService } from './descriptors.js';
-import { controlsCongestion, joinedFlow } from './flow.js';
+import { agreedSendmeInc, joinedFlow } from './flow.js';
 import { namedTarget } from './paths.js';
 import { Rendezvous, type Waiting } from './rendezvous.js';
 
@@ -217,7 +217,7 @@ export class Meetings {
           subcredential: names.subcredential,
           cookie,
           point: { specifiers: hopSpecifiers(hop), onionKey: hop.ntorKey! },
-          congestionControl: content.flowControl !== undefined && controlsCongestion(param),
+          congestionControl: agreedSendmeInc(content.flowControl, param) !== undefined,
         },
         random,
       );
@@ -284,11 +284,10 @@ export class Meetings {
     { content }: KnownService,
   ): HsCircuit {
     const { clock, param } = this.parts;
-    const control = content.flowControl !== undefined && controlsCongestion(param);
     const keys = introduction.finish(reply);
     circuit.origin.addVirtualHop(
       tor1Hs(keys, 'client'),
-      joinedFlow(control ? content.flowControl!.sendmeInc : undefined, param, clock),
+      joinedFlow(agreedSendmeInc(content.flowControl, param), param, clock),
     );
     return circuit;
   }
