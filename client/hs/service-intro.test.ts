@@ -65,7 +65,7 @@ test('a relay that ends every circuit once it is established is given up, as one
   await world.advance(1);
   t.is(point.state, 'established');
   await world.advance(600_000);
-  t.is(circuits.length, 3);
+  t.is(circuits.length, 4);
   t.is(point.state, 'gone');
 });
 

@@ -22,9 +22,9 @@ import { targetOf } from './paths.js';
 
 /**
  * Circuits that are built to one relay, those that were established and lost with them: one that ends each would have
- * us build them without end, past ever other relays [MAX_INTRO_POINT_CIRCUIT_RETRIES].
+ * us build them without end, past ever other relays. The first, and MAX_INTRO_POINT_CIRCUIT_RETRIES more.
  */
-const MAX_TRIES = 3;
+const MAX_TRIES = 4;
 /** Milliseconds the relay may take to answer ESTABLISH_INTRO. */
 const ESTABLISH_TIMEOUT = 30_000;
 /** Milliseconds until a lost circuit is built anew. */
