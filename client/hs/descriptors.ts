@@ -1,6 +1,7 @@
 /**
  * Descriptors of services as a client gets and keeps them (rend-spec-v3 2.2.5): from the HSDirs responsible now, one
- * after the other in random order, each asked again only after a while.
+ * after the other in random order, each once. Whoever asks again for a service that none of them knew has all asked
+ * again, as with C tor, which forgets whom it asked when the last has none.
  *
  * @module
  */
