@@ -121,6 +121,23 @@ test('every kind of document is found by every name it has', (t) => {
   t.deepEqual(cache.missingDescriptors(consensus.ns), []);
 });
 
+test('a document that is named again and again is given once', (t) => {
+  const cache = filled();
+  const descriptor = [...cache.descriptors()][0]!;
+  const extra = [...cache.extraInfos()][0]!;
+  const micro = consensus.microdesc.routers[0]!.microdescDigest!;
+  const often = (name: string, separator: string) =>
+    [...Array.from({ length: 500 }, () => name), name.toLowerCase()].join(separator);
+  const cases: [string, string][] = [
+    [`/tor/server/d/${often(toHex(descriptor.digest), '+')}`, descriptor.text],
+    [`/tor/server/fp/${often(descriptor.id, '+')}`, descriptor.text],
+    [`/tor/extra/d/${often(toHex(extra.sha1), '+')}`, extra.text],
+    [`/tor/extra/fp/${often(extra.id, '+')}`, extra.text],
+    [`/tor/micro/d/${often(micro, '-')}`, cache.microdesc(micro)!.text],
+  ];
+  for (const [path, wanted] of cases) t.is(text(ask(cache, path)?.body), wanted, path.slice(0, 20));
+});
+
 test("what is not there is 404, what is not a cache's is left to others", (t) => {
   const cache = filled();
   for (const path of [

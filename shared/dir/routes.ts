@@ -28,11 +28,10 @@ const namesOf = (list: string, separator: string): string[] => {
   return names.length > MAX_NAMED ? names.slice(0, MAX_NAMED) : names;
 };
 
-/** Hex names, upper case; what is not hex of that size names nothing. */
-const hexNames = (list: string, separator = '+'): string[] =>
-  namesOf(list, separator)
-    .map((name) => name.toUpperCase())
-    .filter((name) => /^[0-9A-F]{40}$/.test(name));
+/** Hex names, upper case, each once [DSR_SORT_UNIQ]; what is not hex of that size names nothing. */
+const hexNames = (list: string): string[] => [
+  ...new Set(namesOf(list.toUpperCase(), '+').filter((name) => /^[0-9A-F]{40}$/.test(name))),
+];
 
 function certificates(cache: DirCache, rest: readonly string[], own: RelayId | undefined): Answer {
   const [kind, list = ''] = rest;
@@ -184,9 +183,9 @@ export function cacheAnswer(
     case 'micro': {
       // Base64 digests may hold a "/", so the list is all that follows.
       if (rest[0] !== 'd') return notFound();
-      const names = namesOf(rest.slice(1).join('/'), '-');
+      const names = new Set(namesOf(rest.slice(1).join('/'), '-'));
       return documents(
-        names.map((digest) => cache.microdesc(digest)),
+        [...names].map((digest) => cache.microdesc(digest)),
         DESCRIPTOR_LIFETIME,
       );
     }
