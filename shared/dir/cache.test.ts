@@ -196,6 +196,21 @@ test('who has an older consensus gets a diff from it', (t) => {
   }
 });
 
+test('a diff is made once, however its base is written', (t) => {
+  const [{ flavour, base, target }] = vectors<{ vectors: [DiffVector] }>('consensus-diff.json').vectors;
+  const cache = new DirCache();
+  cache.setConsensus(parseConsensus(base));
+  cache.setConsensus(parseConsensus(target));
+  const name = sha3AsSigned(base);
+  const path = `/tor/status-vote/current/consensus${flavour === 'ns' ? '' : '-microdesc'}`;
+  const diff = (header: string) => ask(cache, path, { 'x-or-diff-from-consensus': header })?.body;
+  const first = diff(name);
+  t.is(applyConsensusDiff(base, text(first)), target);
+  // The same bytes: what a request makes anew is kept as long as the consensus, and may be asked for without end.
+  for (const written of [name.toLowerCase(), `x, ${name}`, `x,\t  ${name} ,y`])
+    t.is(diff(written), first, written);
+});
+
 test('a restart finds everything again; what is damaged is left out with a warning', async (t) => {
   const store = memoryStore();
   const cache = filled();

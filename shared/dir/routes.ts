@@ -111,8 +111,10 @@ function diffFor(
   held: HeldConsensus,
   header: string,
 ): Uint8Array | undefined {
-  for (const name of namesOf(header.toUpperCase(), ',').slice(0, 16)) {
-    const base = cache.base(flavor, name.trim());
+  for (const written of namesOf(header.toUpperCase(), ',').slice(0, 16)) {
+    // What is kept goes by the name alone: there is no end of ways to put white space around it.
+    const name = written.trim();
+    const base = cache.base(flavor, name);
     if (!base) continue;
     const made = diffs.get(held) ?? new Map<string, Uint8Array>();
     diffs.set(held, made);
