@@ -13,6 +13,7 @@ import { buildServerDescriptor, parseServerDescriptor } from '../shared/netdoc/s
 import type { ExtraInfo, ServerDescriptor } from '../shared/netdoc/types.js';
 import type { Options } from '../shared/torrc/options.js';
 import { type BandwidthHistory, PERIOD } from './bandwidth.js';
+import { limitsOf } from './bandwidth-limit.js';
 import type { SelfAddress } from './self.js';
 
 /** Not `Tor …`: authorities would hold it against C tor's version numbers. */
@@ -98,14 +99,18 @@ const protocolsOf = (isDirectory: boolean, isHsDir: boolean) =>
       .join(' '),
   );
 
-/** The least of the limits (C tor: `relay_get_effective_bwrate`, `relay_get_effective_bwburst`). */
+/** More is not read (C tor: ROUTER_MAX_DECLARED_BANDWIDTH). */
+const MAX_DECLARED_BANDWIDTH = 2 ** 31 - 1;
+
+/** The least of the limits in force (C tor: `relay_get_effective_bwrate`, `relay_get_effective_bwburst`). */
 function bandwidthOf(options: Options, observed: number) {
-  const least = (...limits: number[]) => Math.min(...limits.filter((limit) => limit > 0));
-  const { BandwidthRate, RelayBandwidthRate, BandwidthBurst, RelayBandwidthBurst } = options;
+  const { all, relayed } = limitsOf(options);
+  const least = (...limits: number[]) =>
+    Math.min(MAX_DECLARED_BANDWIDTH, ...limits.filter((limit) => limit > 0));
   return {
-    rate: least(BandwidthRate, RelayBandwidthRate, options.MaxAdvertisedBandwidth),
-    burst: least(BandwidthBurst, RelayBandwidthBurst),
-    observed,
+    rate: least(all.rate, relayed.rate, options.MaxAdvertisedBandwidth),
+    burst: least(all.burst, relayed.burst),
+    observed: Math.min(MAX_DECLARED_BANDWIDTH, observed),
   };
 }
 

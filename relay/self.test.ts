@@ -217,6 +217,21 @@ test('the descriptor says what this relay is and does', async (t) => {
   checkExtraInfo(parseExtraInfo(documents.extraInfo), descriptor);
 });
 
+test('the descriptor tells of the bandwidth what is in force, in numbers that C tor reads', async (t) => {
+  const told = async (...lines: string[]) => {
+    const { build } = await describe(optionsOf('ORPort 203.0.113.1:9001', ...lines));
+    const { rate, burst } = parseServerDescriptor(build()!.descriptor).bandwidth;
+    return [rate, burst];
+  };
+  const MB = 1024 ** 2;
+  t.deepEqual(await told('RelayBandwidthRate 2 MB', 'RelayBandwidthBurst 3 MB'), [2 * MB, 3 * MB]);
+  t.deepEqual(await told('RelayBandwidthRate 2 MB'), [2 * MB, 2 * MB]);
+  t.deepEqual(await told('RelayBandwidthBurst 3 MB'), [3 * MB, 3 * MB]);
+  // Above an int C tor's authorities refuse the descriptor as unreadable.
+  const large = ['BandwidthRate 20 GBits', 'BandwidthBurst 40 GBits', 'MaxAdvertisedBandwidth 20 GBits'];
+  t.deepEqual(await told(...large), [2 ** 31 - 1, 2 ** 31 - 1]);
+});
+
 test('a middle relay refuses everything, and one that is no directory does not say it is', async (t) => {
   const { build } = await describe(optionsOf('ORPort 203.0.113.1:9001'), { isDirectory: false });
   const descriptor = parseServerDescriptor(build()!.descriptor);
