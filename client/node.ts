@@ -225,11 +225,6 @@ class Client implements ClientNode {
 
   private async listen(kind: 'socks' | 'http', option: PortOption): Promise<void> {
     if (option.port === 0) return;
-    if (option.unix !== undefined)
-      throw new CepaError(
-        'client/config',
-        `${kind} port unix:${option.unix}: unix sockets are not supported`,
-      );
     const host = option.host ?? '127.0.0.1';
     const { clock, log, transport, report } = this.env;
     if (!/^(127\.|::1$)/.test(host))

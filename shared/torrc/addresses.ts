@@ -40,6 +40,7 @@ function host(text: string): string {
 
 /** Reads a port line; `known` are the flags the option takes, lower case. */
 export function parsePort(value: string, known: readonly string[]): PortOption {
+  if (value.startsWith('unix:')) throw new ValueError(`unix sockets are not served: "${value}"`);
   const [place = '', ...rest] = splitWords(value);
   const flags = new Set(rest.map((flag) => flag.toLowerCase()));
   for (const flag of flags) checkFlag(flag, known);
@@ -48,7 +49,6 @@ export function parsePort(value: string, known: readonly string[]): PortOption {
   if (flags.has('ipv4only') && flags.has('ipv6only'))
     throw new ValueError('IPv4Only and IPv6Only together leave nothing');
 
-  if (place.startsWith('unix:')) return { host: undefined, port: 0, flags, unix: place.slice(5) };
   if (place.toLowerCase() === 'auto') return { host: undefined, port: 'auto', flags };
   if (/^\d+$/.test(place)) return { host: undefined, port: portNumber(place, 'port'), flags };
   const pair = splitHostPort(place);
@@ -73,12 +73,7 @@ function checkFlag(flag: string, known: readonly string[]): void {
   throw new ValueError(`"${flag}" is not a flag of this port${names}`);
 }
 
-/** Words, where `unix:"a path"` is one. */
-function splitWords(value: string): string[] {
-  const quoted = /^unix:"([^"]*)"\s*(.*)$/.exec(value);
-  const words = (text: string) => text.split(/\s+/).filter((word) => word !== '');
-  return quoted ? [`unix:${quoted[1]}`, ...words(quoted[2] as string)] : words(value);
-}
+const splitWords = (value: string): string[] => value.split(/\s+/).filter((word) => word !== '');
 
 function fingerprint(text: string, what: string): string {
   const bare = text.replace(/^\$/, '');

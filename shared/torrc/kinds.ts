@@ -167,14 +167,14 @@ export const portList: Kind<readonly number[]> = {
   read: (value) => items(value).map((item) => integer(1, 65535).read(item)),
 };
 
-/** `[address:]port|auto|unix:path [flags]`. Port 0 switches the port off: nothing is listed. */
+/** `[address:]port|auto [flags]`. Port 0 switches the port off: nothing is listed. */
 export const ports = (flags: Strings): Kind<readonly PortOption[]> => ({
   syntax: '[address:]port|auto|0 [flags]',
   unset: [],
   join: concat,
   read(value) {
     const port = parsePort(value, flags);
-    return port.port === 0 && port.unix === undefined ? [] : [port];
+    return port.port === 0 ? [] : [port];
   },
 });
 

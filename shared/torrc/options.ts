@@ -11,8 +11,6 @@ export interface PortOption {
   readonly port: number | 'auto' | 0;
   /** Flags as written, lower case, e.g. `isolatedestaddr`, `noadvertise`, `ipv4only`. */
   readonly flags: ReadonlySet<string>;
-  /** `unix:` path, when given. */
-  readonly unix?: string;
 }
 
 /** `DirAuthority nick orport=P v3ident=HEX … host:dirport FINGERPRINT`. */
