@@ -58,9 +58,23 @@ test('what cannot be honoured is refused at the start', async (t) => {
 test('a port that others can reach is warned about', async (t) => {
   const { world, env, log } = setUp();
   const node = await world.until(
-    startClient(clientOptions('SocksPort 10.0.0.1:9050', 'DisableNetwork 1'), env),
+    startClient(clientOptions('SocksPort 10.0.0.1:9050'), { ...env, ...world.host('10.0.0.1') }),
   );
   t.true(log.has('warn', 'open to other machines'));
+  await world.until(node.stop());
+});
+
+test('with DisableNetwork no port is open', async (t) => {
+  const { world, env, events, log } = setUp();
+  const options = clientOptions(
+    'SocksPort 127.8.0.1:9050',
+    'HTTPTunnelPort 127.8.0.1:9080',
+    'DisableNetwork 1',
+  );
+  const node = await world.until(startClient(options, env));
+  t.deepEqual(node.ports, []);
+  t.false(events.some((event) => event.type === 'listening'));
+  t.true(log.has('notice', 'DisableNetwork is set'));
   await world.until(node.stop());
 });
 

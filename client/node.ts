@@ -207,16 +207,16 @@ class Client implements ClientNode {
     this.bootstrap.reached('starting');
     if (options.DirAuthority.length === 0)
       throw new CepaError('client/config', 'no DirAuthority is configured: there is nobody to trust');
+    if (options.DisableNetwork) {
+      env.log.notice('DisableNetwork is set: opening no port, not connecting to anything.');
+      return;
+    }
     try {
       for (const port of options.SocksPort) await this.listen('socks', port);
       for (const port of options.HTTPTunnelPort) await this.listen('http', port);
     } catch (error) {
       await this.stop();
       throw error;
-    }
-    if (options.DisableNetwork) {
-      env.log.notice('DisableNetwork is set: not connecting to anything.');
-      return;
     }
     await this.directory.load();
     this.directory.start();

@@ -85,6 +85,11 @@ const roleRules: Rule[] = [
       'an authority must set ContactInfo',
   ),
   error(
+    ['DisableNetwork'],
+    ({ options, role }) =>
+      role === 'authority' && options.DisableNetwork && 'an authority cannot do without the network',
+  ),
+  error(
     ['ClientOnly'],
     (checked) => relays(checked) && checked.options.ClientOnly && `a ${checked.role} cannot be ClientOnly`,
   ),

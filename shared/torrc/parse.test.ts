@@ -275,6 +275,9 @@ test('what a role needs', (t) => {
   t.deepEqual(problems(`${authority}V3AuthoritativeDirectory 0`, { role: 'authority' }), [
     'torrc:5: `cepa authority` cannot run with this at 0',
   ]);
+  t.deepEqual(problems(`${authority}DisableNetwork 1`, { role: 'authority' }), [
+    'torrc:5: an authority cannot do without the network',
+  ]);
   t.deepEqual(problems(`${authority}AuthoritativeDirectory 1`, { role: 'relay' }), [
     'torrc:5: start an authority with `cepa authority`',
   ]);

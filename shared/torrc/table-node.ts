@@ -115,7 +115,7 @@ export const nodeRows: Rows<NodeOptions & keyof Options> = {
   DisableNetwork: {
     kind: bool,
     default: '0',
-    roles: all,
+    roles: ['relay', 'client'],
     help: 'Open no port and make no connection.',
   },
   ClientUseIPv6: {
