@@ -306,9 +306,22 @@ test('voting schedules that C tor would refuse are refused', (t) => {
 });
 
 test('~ is the home directory', (t) => {
-  const read = options('PidFile ~/run/pid', { home: '/home/a' });
-  t.is(read.DataDirectory, '/home/a/.cepa');
-  t.is(read.PidFile, '/home/a/run/pid');
+  const text = [
+    'PidFile ~/run/pid',
+    'Log notice file ~/a log',
+    'Log [~link]info json FILE  ~/b',
+    'Log warn file /c/~/d',
+    'Log err stdout',
+  ].join('\n');
+  const read = options(text, { home: '/home/$&' });
+  t.is(read.DataDirectory, '/home/$&/.cepa');
+  t.is(read.PidFile, '/home/$&/run/pid');
+  t.deepEqual(read.Log, [
+    'notice file /home/$&/a log',
+    '[~link]info json FILE  /home/$&/b',
+    'warn file /c/~/d',
+    'err stdout',
+  ]);
 });
 
 test('every option has help, a syntax, and a role', (t) => {

@@ -26,7 +26,7 @@ export interface Sources {
   readonly include?: Includer;
   /** What the options are for: some are then required. */
   readonly role?: Role;
-  /** What `~/` in paths stands for. */
+  /** What `~/` in paths, and in the files of `Log` lines, stands for. */
   readonly home?: string;
   /** Rules that need what this module may not know, such as the syntax of policies. */
   readonly rules?: readonly Rule[];
@@ -171,16 +171,19 @@ export function argumentLines(args: readonly string[], problems: TorrcProblem[])
 const isPath = (name: OptionName) => /^(PATH|DIR)$/.test(rowOf(name).kind.syntax);
 
 function expandHome(options: Record<string, unknown>, home: string): void {
+  const expanded = (path: string) => (path.startsWith('~/') ? home + path.slice(1) : path);
   for (const name of OPTION_NAMES) {
     const value = options[name];
-    if (isPath(name) && typeof value === 'string' && value.startsWith('~/'))
-      options[name] = home + value.slice(1);
+    if (isPath(name) && typeof value === 'string') options[name] = expanded(value);
   }
-  options.HiddenServiceDir = (options.HiddenServiceDir as Options['HiddenServiceDir']).map((service) =>
-    service.directory.startsWith('~/')
-      ? { ...service, directory: home + service.directory.slice(1) }
-      : service,
-  );
+  options.HiddenServiceDir = (options.HiddenServiceDir as Options['HiddenServiceDir']).map((service) => ({
+    ...service,
+    directory: expanded(service.directory),
+  }));
+  options.Log = (options.Log as Options['Log']).map((line) => {
+    const path = /(?:^|\s)file\s+(.*)$/i.exec(line)?.[1] ?? '';
+    return line.slice(0, line.length - path.length) + expanded(path);
+  });
 }
 
 /** What `cepa authority` says by its name alone. */
