@@ -100,18 +100,26 @@ function missingExtraInfos(cache: DirCache): string[] {
   return missing;
 }
 
-/** Fetches what is missing of every kind. True when nothing is missing any more. */
-export async function fetchDocuments(env: DocumentsEnv): Promise<boolean> {
+/** Fetches what is missing of every kind, and tells when some came. True when nothing is missing any more. */
+export async function fetchDocuments(env: DocumentsEnv, took = () => {}): Promise<boolean> {
   let complete = true;
-  for (const kind of kindsOf(env)) complete = (await fetchKind(kind, env)) && complete;
+  for (const kind of kindsOf(env)) {
+    const wanted = kind.missing();
+    try {
+      await fetchKind(kind, wanted, env);
+    } finally {
+      const left = kind.missing().length;
+      if (left < wanted.length) took();
+      if (left > 0) complete = false;
+    }
+  }
   return complete;
 }
 
-async function fetchKind(kind: Kind, env: DocumentsEnv): Promise<boolean> {
-  const wanted = kind.missing();
+async function fetchKind(kind: Kind, wanted: readonly string[], env: DocumentsEnv): Promise<void> {
   for (let from = 0; from < wanted.length; from += BATCH) {
     const authority = env.authorities.pick(env.self);
-    if (!authority) return false;
+    if (!authority) return;
     const path = kind.path(wanted.slice(from, from + BATCH));
     const response = await env.authorities.ask(authority, { method: 'GET', path }, MAX_BODY);
     // 404: this authority has none of them; another may.
@@ -119,5 +127,4 @@ async function fetchKind(kind: Kind, env: DocumentsEnv): Promise<boolean> {
     for (const { error } of kind.take(Buffer.from(response.body).toString('utf8')))
       env.log.info(`a bad document among ${kind.name}`, { error: error.message });
   }
-  return kind.missing().length === 0;
 }

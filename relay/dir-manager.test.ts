@@ -1,4 +1,5 @@
 import test from 'ava';
+import { toHex } from '../shared/bytes/text.js';
 import { DirCache } from '../shared/dir/cache.js';
 import { cacheAnswer } from '../shared/dir/routes.js';
 import { createDirServer } from '../shared/dir/server.js';
@@ -162,4 +163,19 @@ test('begins with what was saved, and does not ask for what it has', async (t) =
   await again.world.advance(1_000);
   again.manager.stop();
   t.false(again.asked.some((path) => path.startsWith('/tor/micro') || path.startsWith('/tor/server')));
+});
+
+test('what came is saved, though a relay names a document that nobody has', async (t) => {
+  const first = await relay();
+  const [extra] = [...first.held.extraInfos()];
+  const nowhere = toHex(extra!.sha1);
+  const find = first.held.extraInfo.bind(first.held);
+  first.held.extraInfo = (digest) => (digest === nowhere ? undefined : find(digest));
+  first.manager.start();
+  await first.world.advance(10_000);
+  first.manager.stop();
+  t.is(first.cache.extraInfo(nowhere), undefined);
+  const again = await relay({}, first.store);
+  await again.manager.load();
+  t.true(complete(again.cache));
 });

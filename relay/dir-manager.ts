@@ -65,6 +65,8 @@ export class DirManager {
   private documentsTimer: Timer | undefined;
   private fetching = false;
   private again = false;
+  /** Whether there are documents that a restart would have to fetch again. */
+  private unsaved = false;
   private stopped = false;
 
   constructor(env: DirManagerEnv) {
@@ -202,7 +204,10 @@ export class DirManager {
     if (this.fetching) return;
     this.documentsTimer?.cancel();
     this.fetching = true;
-    fetchDocuments(this.env).then(
+    const took = () => {
+      this.unsaved = true;
+    };
+    fetchDocuments(this.env, took).then(
       (complete) => this.gotDocuments(complete),
       (error: Error) => {
         this.env.log.info('cannot fetch directory documents; trying again', { error: error.message });
@@ -218,13 +223,20 @@ export class DirManager {
       this.wantDocuments();
       return;
     }
+    // Not only what is complete: one document that a relay names and nobody has would keep all others unsaved.
+    if (complete || this.unsaved) this.saveDocuments();
     if (complete) {
       this.documentsBackoff.reset();
-      this.env.cache.saveDocuments(this.env.store).catch((error: Error) => {
-        this.env.log.warn(`Cannot save directory documents: ${error.message}`);
-      });
       return;
     }
     this.documentsTimer = this.env.clock.setTimer(this.documentsBackoff.next(), () => this.wantDocuments());
+  }
+
+  private saveDocuments(): void {
+    const { cache, store, log } = this.env;
+    this.unsaved = false;
+    cache.saveDocuments(store).catch((error: Error) => {
+      log.warn(`Cannot save directory documents: ${error.message}`);
+    });
   }
 }
