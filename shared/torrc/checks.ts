@@ -103,26 +103,34 @@ const roleRules: Rule[] = [
   ),
 ];
 
-const bandwidthRules: Rule[] = (
-  [
-    ['BandwidthRate', 'BandwidthBurst'],
-    ['RelayBandwidthRate', 'RelayBandwidthBurst'],
-  ] as const
-).flatMap(([rate, burst]) => [
-  error([burst, rate], ({ options }) => {
-    const both = options[rate] > 0 && options[burst] > 0;
-    return both && options[burst] < options[rate] && `${burst} must be at least ${rate}`;
+/** The limits by their options. Of the second, one that is not given (0) is what the other is. */
+const LIMITS = [
+  ['BandwidthRate', 'BandwidthBurst', (limit: number) => limit],
+  ['RelayBandwidthRate', 'RelayBandwidthBurst', (limit: number, other: number) => limit || other],
+] as const;
+
+const bandwidthRules: Rule[] = [
+  ...LIMITS.flatMap(([rate, burst, limitOf]) => [
+    error([burst, rate], ({ options }) => {
+      const low = limitOf(options[burst], options[rate]) < limitOf(options[rate], options[burst]);
+      return low && `${burst} must be at least ${rate}`;
+    }),
+    error([rate, burst], (checked) => {
+      const value = limitOf(checked.options[rate], checked.options[burst]);
+      const unlimited = value === 0 && rate === 'RelayBandwidthRate';
+      return (
+        relays(checked) &&
+        !unlimited &&
+        value < LEAST_BANDWIDTH &&
+        `${rate} must be at least 75 KBytes on a relay`
+      );
+    }),
+  ]),
+  error(['MaxAdvertisedBandwidth'], (checked) => {
+    const low = checked.options.MaxAdvertisedBandwidth < LEAST_BANDWIDTH / 2;
+    return relays(checked) && low && 'MaxAdvertisedBandwidth must be at least 37.5 KBytes on a relay';
   }),
-  error([rate], (checked) => {
-    const value = checked.options[rate];
-    return (
-      relays(checked) &&
-      value > 0 &&
-      value < LEAST_BANDWIDTH &&
-      `${rate} must be at least 75 KBytes on a relay`
-    );
-  }),
-]);
+];
 
 /** Least DoS period (C tor: DOS_CONN_CONNECT_DEFENSE_TIME_PERIOD_MIN). */
 const LEAST_DOS_PERIOD = 10 * second;

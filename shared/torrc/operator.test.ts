@@ -63,6 +63,20 @@ test('everything that is wrong is said in one go', (t) => {
   t.is(found.length, 8, found.join('\n'));
 });
 
+test('a bandwidth with which C tor would not start is refused', (t) => {
+  for (const line of [
+    'BandwidthRate 0',
+    'BandwidthBurst 0',
+    'RelayBandwidthBurst 70 KB',
+    'MaxAdvertisedBandwidth 0',
+    'MaxAdvertisedBandwidth 37 KB',
+  ])
+    t.is(problems(line).length, 1, line);
+  t.deepEqual(problems('RelayBandwidthRate 70 KB', 'RelayBandwidthBurst 60 KB').length, 2);
+  const taken = ['RelayBandwidthRate 0', 'RelayBandwidthBurst 80 KB', 'MaxAdvertisedBandwidth 38 KB'];
+  t.deepEqual(problems(...taken), []);
+});
+
 test('DoS options default to what the consensus says', (t) => {
   const { options } = load('DoSConnectionEnabled 1', 'DoSConnectionMaxConcurrentCount 50');
   t.is(options.DoSConnectionEnabled, true);
