@@ -4,7 +4,7 @@ import { TorrcError } from './errors.js';
 import type { TorrcFile } from './lines.js';
 import { loadOptions, type Sources } from './parse.js';
 import { OPTION_NAMES, optionHelp, rowOf } from './table.js';
-import { ROLES } from './table-types.js';
+import { ROLES, type Role } from './table-types.js';
 
 const HEX_A = 'A'.repeat(40);
 const HEX_B = 'b'.repeat(40);
@@ -286,6 +286,25 @@ test('what a role needs', (t) => {
     'torrc:6: BandwidthBurst must be at least BandwidthRate',
   ]);
   t.is(load(`${AUTHORITY}\nSocksPort 0.0.0.0:9050`, { role: 'client' }).warnings.length, 1);
+});
+
+test('help lists what a role reads, and a limit that a client does not keep to is warned about', (t) => {
+  const helped = (role: Role) => new Set(optionHelp(role).map(({ name }) => name));
+  for (const name of ['BandwidthRate', 'BandwidthBurst', 'HeartbeatPeriod'] as const) {
+    t.true(helped('relay').has(name) && helped('authority').has(name), name);
+    t.false(helped('client').has(name), name);
+  }
+  for (const name of ['FallbackDir', 'EnforceDistinctSubnets'] as const) {
+    t.true(helped('client').has(name), name);
+    t.false(helped('relay').has(name), name);
+  }
+  for (const name of ['NumCPUs', 'ExtendAllowPrivateAddresses'] as const)
+    t.true(helped('client').has(name), name);
+  const text = `${AUTHORITY}\nORPort 1\nBandwidthRate 1 MB\nBandwidthBurst 2 MB`;
+  t.deepEqual(load(text, { role: 'client' }).warnings, [
+    'torrc:3: a client keeps to no BandwidthRate or BandwidthBurst: only relays do',
+  ]);
+  t.deepEqual(load(`${text}\nContactInfo x`, { role: 'relay' }).warnings, []);
 });
 
 test('voting schedules that C tor would refuse are refused', (t) => {

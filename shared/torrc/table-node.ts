@@ -62,7 +62,7 @@ export const nodeRows: Rows<NodeOptions & keyof Options> = {
   },
   FallbackDir: {
     kind: fallbacks,
-    roles: all,
+    roles: ['client'],
     help: 'A directory cache to ask before an authority when there is no consensus yet.',
   },
   TestingTorNetwork: {
@@ -75,7 +75,7 @@ export const nodeRows: Rows<NodeOptions & keyof Options> = {
     kind: bool,
     default: '1',
     testing: '0',
-    roles: all,
+    roles: ['client'],
     help: 'Never use two relays of one /16 (IPv6: /32) in a circuit.',
   },
   SafeLogging: {
@@ -109,8 +109,8 @@ export const nodeRows: Rows<NodeOptions & keyof Options> = {
   HeartbeatPeriod: {
     kind: time,
     default: '6 hours',
-    roles: all,
-    help: 'How often to sum up in the log what the node has done. 0: never.',
+    roles: ['authority', 'relay'],
+    help: 'How often to sum up in the log what the relay has done. 0: never.',
   },
   DisableNetwork: {
     kind: bool,

@@ -138,13 +138,13 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
   BandwidthRate: {
     kind: size,
     default: '1 GB',
-    roles: all,
+    roles: relays,
     help: 'Bytes a second, each way, in the long run.',
   },
   BandwidthBurst: {
     kind: size,
     default: '1 GB',
-    roles: all,
+    roles: relays,
     help: 'Bytes that may go at once after a quiet time.',
   },
   RelayBandwidthRate: {
@@ -221,7 +221,7 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
     kind: bool,
     default: '0',
     testing: '1',
-    roles: relays,
+    roles: all,
     help: 'Extend circuits to relays at private addresses.',
   },
   ClientRejectInternalAddresses: {
@@ -246,7 +246,7 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
   NumCPUs: {
     kind: integer(0, 128),
     default: '0',
-    roles: relays,
+    roles: all,
     help: 'Cores to use. From 2 on, links have a thread of their own; 0 is 1, which costs the least CPU time.',
   },
   MaxMemInQueues: {
