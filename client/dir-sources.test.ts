@@ -42,9 +42,9 @@ test('before there is a network: authorities and fallbacks, names resolved, by C
   const { world, sources, factory, hops } = setUp(FALLBACK);
   t.is(sources.configuredCount, 3);
   const seen = new Set<string>();
-  for (let i = 0; i < 40; i++) seen.add(sources.pick(NONE, false)!.id);
-  t.deepEqual([...seen].sort(), [idOf(101), idOf(102), idOf(103)]);
-  t.is(sources.pick(seen, false), undefined);
+  for (let i = 0; i < 40; i++) seen.add(sources.pick(new Set([idOf(103)]), false)!.id);
+  t.deepEqual([...seen].sort(), [idOf(101), idOf(102)]);
+  t.is(sources.pick(new Set([...seen, idOf(103)]), false), undefined);
   const source = sources.pick(new Set([idOf(102), idOf(103)]), false)!;
   const asked = sources.ask(source, REQUEST, 1000, 10_000);
   await world.advance(10);
@@ -60,6 +60,20 @@ test('before there is a network: authorities and fallbacks, names resolved, by C
   build!.last.stream.handlers.data(Buffer.from('HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi'));
   const response = await world.until(asked);
   t.is(Buffer.from(response.body).toString(), 'hi');
+});
+
+test('a fallback is asked before an authority, and with one that was tried an authority may be', (t) => {
+  const { sources } = setUp(FALLBACK, FALLBACK.replace(idOf(103), idOf(104)));
+  const picked = (avoid: ReadonlySet<string>) =>
+    new Set(Array.from({ length: 60 }, () => sources.pick(avoid, false)!.id));
+  t.deepEqual([...picked(NONE)].sort(), [idOf(103), idOf(104)]);
+  t.deepEqual([...picked(new Set([idOf(103)]))].sort(), [idOf(101), idOf(102), idOf(104)]);
+  const anybody = new Set(Array.from({ length: 60 }, () => sources.pick(NONE, true)!.id));
+  t.is(anybody.size, 4, 'where the fallbacks are of no use');
+  const known = setUp('UseEntryGuards 0', FALLBACK);
+  known.join(guardsOnly(3));
+  const later = new Set(Array.from({ length: 60 }, () => known.sources.pick(NONE, false)!.id));
+  t.is(later.size, 3);
 });
 
 test('with a network: directory guards, without their onion keys; the configured ones when asked for', async (t) => {

@@ -67,11 +67,13 @@ export class DirSources {
   private readonly env: DirSourcesEnv;
   private readonly circuits = new Map<RelayId, DirCircuit>();
   private readonly configured: readonly DirSource[];
+  private readonly fallbacks: ReadonlySet<RelayId>;
   private network: Network | undefined;
 
   constructor(env: DirSourcesEnv) {
     this.env = env;
     const { DirAuthority, FallbackDir } = env.options;
+    this.fallbacks = new Set(FallbackDir.map(({ fingerprint }) => fingerprint));
     const named = [
       ...DirAuthority.map((a) => ({ name: a.nickname, id: a.fingerprint, host: a.address, port: a.orPort })),
       ...FallbackDir.map((f) => ({ name: f.address, id: f.fingerprint, host: f.address, port: f.orPort })),
@@ -107,7 +109,8 @@ export class DirSources {
 
   /** Somebody other than those avoided; `configured`: an authority or fallback even where there are guards. */
   pick(avoid: ReadonlySet<RelayId>, configured: boolean): DirSource | undefined {
-    return (configured ? undefined : this.pickGuard(avoid)) ?? this.pickConfigured(avoid);
+    if (configured) return this.pickConfigured(avoid);
+    return this.pickGuard(avoid) ?? this.pickFallback(avoid) ?? this.pickConfigured(avoid);
   }
 
   private pickGuard(avoid: ReadonlySet<RelayId>): DirSource | undefined {
@@ -119,6 +122,13 @@ export class DirSources {
     // CREATE_FAST: one hop gains nothing from an onion key.
     const { ntorKey: _, ...hop } = hopOf(relay, options.ClientUseIPv6);
     return { id: relay.id, name: relay.status.nickname, ticket, hop: async () => hop };
+  }
+
+  /** Whom to ask first while nothing is known, so that not everybody who starts asks an authority. */
+  private pickFallback(avoid: ReadonlySet<RelayId>): DirSource | undefined {
+    if (this.network || avoid.size > 0) return undefined;
+    const fallbacks = this.configured.filter((source) => this.fallbacks.has(source.id));
+    return fallbacks[this.env.random.below(fallbacks.length)];
   }
 
   private pickConfigured(avoid: ReadonlySet<RelayId>): DirSource | undefined {
