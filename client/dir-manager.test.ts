@@ -64,7 +64,8 @@ class Directory {
 /** A manager over such a directory, at a time. */
 async function setUp(at = freshUntil - 1000, options: { torrc?: string[]; store?: Store } = {}) {
   const world = new SimWorld('dir manager', at);
-  const { clock, random } = world.host('127.8.0.1');
+  const host = world.host('127.8.0.1');
+  const { clock, random } = host;
   const directory = new Directory();
   const log = memoryLog();
   const networks: Network[] = [];
@@ -93,7 +94,7 @@ async function setUp(at = freshUntil - 1000, options: { torrc?: string[]; store?
     onStep: ({ step }) => steps.push(step),
   });
   await world.until(manager.load());
-  return { world, directory, manager, log, networks, steps, store };
+  return { world, host, directory, manager, log, networks, steps, store };
 }
 
 test('consensus, then the certificates it needs, then its microdescriptors', async (t) => {
@@ -241,5 +242,17 @@ test('where guards have nothing newer, authorities are asked now and then', asyn
   t.is(directory.configured, 0);
   await world.advance(20_000);
   t.true(directory.configured > 0);
+  manager.stop();
+});
+
+test('when the clock is set, or the machine has slept, the next consensus is asked for by the new time', async (t) => {
+  const behind = 10 * 60 * MINUTE;
+  const { world, host, manager, directory } = await setUp(validAfter - behind);
+  manager.start();
+  await world.advance(2 * MINUTE);
+  t.is(directory.count('/consensus-microdesc'), 1);
+  host.skew = behind + (freshUntil - validAfter) * 2;
+  await world.advance(MINUTE);
+  t.true(directory.count('/consensus-microdesc') > 1);
   manager.stop();
 });

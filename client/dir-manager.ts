@@ -6,7 +6,7 @@
  * @module
  */
 import type { DirCache } from '../shared/dir/cache.js';
-import { clientFetchTime, nextDelay } from '../shared/dir/schedule.js';
+import { clientFetchTime, LOOK_AGAIN, nextDelay } from '../shared/dir/schedule.js';
 import type { DirResponse } from '../shared/dir/types.js';
 import {
   type MissingCertificate,
@@ -137,14 +137,20 @@ export class DirManager {
   // The consensus
 
   private scheduleRefresh(): void {
-    const { clock, random, options } = this.env;
+    const { random, options } = this.env;
     const held = this.network!.consensus;
     const interval = held.freshUntil - held.validAfter;
     // In a test network relays come and go with every vote: keep up with it.
     const at = options.TestingTorNetwork
       ? held.freshUntil + (random.fraction() * interval) / 4
       : clientFetchTime(held, random);
-    this.later(Math.max(at - clock.now(), this.delay), () => this.refresh());
+    this.refreshAt(at);
+  }
+
+  private refreshAt(time: number): void {
+    const wait = Math.max(time - this.env.clock.now(), 0);
+    if (wait > LOOK_AGAIN) this.later(LOOK_AGAIN, () => this.refreshAt(time));
+    else this.later(wait, () => this.refresh());
   }
 
   private refresh(): void {

@@ -89,7 +89,7 @@ async function relay(answers: Partial<Record<string, string>> = {}, store: Memor
     isCache: true,
     consensusChanged: (consensus) => void changes.push(consensus),
   });
-  return { world, manager, cache, log, store, changes, seen, asked, listener, held };
+  return { world, own, manager, cache, log, store, changes, seen, asked, listener, held };
 }
 
 const complete = (cache: DirCache): boolean => {
@@ -178,4 +178,18 @@ test('what came is saved, though a relay names a document that nobody has', asyn
   const again = await relay({}, first.store);
   await again.manager.load();
   t.true(complete(again.cache));
+});
+
+test('when the clock is set the next consensus is asked for by the new time', async (t) => {
+  const { world, own, manager, asked } = await relay();
+  const consensuses = () => asked.filter((path) => path.includes('/consensus')).length;
+  const behind = 10 * 3_600_000;
+  own.skew = -behind;
+  manager.start();
+  await world.advance(120_000);
+  t.is(consensuses(), 2);
+  own.skew = 0;
+  await world.advance(60_000);
+  t.true(consensuses() > 2);
+  manager.stop();
 });

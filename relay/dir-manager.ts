@@ -5,7 +5,7 @@
  * @module
  */
 import type { DirCache, Flavor } from '../shared/dir/cache.js';
-import { cacheFetchTime } from '../shared/dir/schedule.js';
+import { cacheFetchTime, LOOK_AGAIN } from '../shared/dir/schedule.js';
 import { isReasonablyLive, type MissingCertificate, verifyConsensus } from '../shared/dir/verify.js';
 import type { Log } from '../shared/log/types.js';
 import { parseAuthorityCertificates } from '../shared/netdoc/authority-cert.js';
@@ -106,14 +106,19 @@ export class DirManager {
     const held = cache.consensus(keeping.flavor);
     const now = clock.now();
     // A consensus that is no longer fresh is due for replacement now, however long it stays valid.
-    const wait = held && held.freshUntil > now ? cacheFetchTime(held, random) - now : 0;
-    this.after(keeping, wait);
+    this.at(keeping, held && held.freshUntil > now ? cacheFetchTime(held, random) : now);
   }
 
-  private after(keeping: Keeping, wait: number): void {
+  private at(keeping: Keeping, time: number): void {
+    const wait = time - this.env.clock.now();
+    if (wait > LOOK_AGAIN) this.after(keeping, LOOK_AGAIN, () => this.at(keeping, time));
+    else this.after(keeping, wait);
+  }
+
+  private after(keeping: Keeping, wait: number, act = () => this.refresh(keeping)): void {
     if (this.stopped) return;
     keeping.timer?.cancel();
-    keeping.timer = this.env.clock.setTimer(wait, () => this.refresh(keeping));
+    keeping.timer = this.env.clock.setTimer(wait, act);
   }
 
   private refresh(keeping: Keeping): void {

@@ -39,6 +39,12 @@ export function clientFetchTime(times: ConsensusTimes, random: Random): number {
   return start + random.fraction() * room;
 }
 
+/**
+ * Longest sleep of what waits for a time of day, milliseconds. Timers stand still while a machine is suspended and know
+ * nothing of a clock that is set, so the time is looked at again this often, as C tor does [fetch_networkstatus_callback].
+ */
+export const LOOK_AGAIN = 60_000;
+
 /** Exponential backoff with decorrelated jitter, as C tor's download schedules [next_random_exponential_delay]. */
 export function nextDelay(previous: number, base: number, max: number, random: Random): number {
   const high = Math.max(Math.min(previous * 3, max), base);
