@@ -14,6 +14,7 @@ export class AnswerWriter {
   private readonly conn: Conn;
   private readonly clock: Clock;
   private rest: Uint8Array | undefined;
+  private size = 0;
   private timer: Timer | undefined;
 
   constructor(conn: Conn, clock: Clock) {
@@ -24,8 +25,14 @@ export class AnswerWriter {
   /** Sends it and ends the connection; once. */
   send(bytes: Uint8Array): void {
     this.rest = bytes;
+    this.size = bytes.length;
     this.go();
     this.watch(Number.POSITIVE_INFINITY);
+  }
+
+  /** Bytes that are held for it: the whole answer, as long as some of it is left. */
+  get kept(): number {
+    return this.rest ? this.size : 0;
   }
 
   /** The connection has room. */

@@ -207,6 +207,46 @@ test('who takes nothing of an answer is given up, who takes it slowly gets it al
   t.true(late.closed);
 });
 
+test('answers that nobody takes are kept up to a bound, past which only small ones are given', async (t) => {
+  const world = new SimWorld('silent readers', Date.UTC(2026, 0, 1));
+  const { transport, clock, address: host } = world.host('127.1.0.1');
+  const bodies: Record<string, Buffer> = {
+    '/large': Buffer.alloc(1_000_000, 'x'),
+    '/small': Buffer.alloc(1_000),
+  };
+  const server = createDirServer(
+    { get: (path) => ({ status: 200, body: bodies[path]! }), post: () => ({ status: 404 }) },
+    { log: memoryLog(), clock, maxWaiting: 2_500_000 },
+  );
+  const listener = await world.until(server.listen(transport, { host, port: 0 }));
+  const silent = async (from: string) => {
+    const conn = await world.until(world.host(from).transport.dialTcp(listener.local));
+    conn.start({ data() {}, end() {}, drain() {}, close() {} });
+    conn.write(Buffer.from('GET /large HTTP/1.0\r\n\r\n'));
+    conn.pause();
+  };
+  const ask = async (path: string, from: string) => {
+    const request = { method: 'GET', path } as const;
+    const { transport: own } = world.host(from);
+    const asked = fetchOverConn(own, listener.local, request, { clock, timeout: 60_000 });
+    return (await world.until(asked)).status;
+  };
+  await silent('127.2.0.1');
+  await world.advance(1_000);
+  t.is(await ask('/large', '127.2.0.1'), 503, 'one address has no more than its share');
+  t.is(await ask('/small', '127.2.0.1'), 200);
+  t.is(await ask('/large', '127.3.0.1'), 200);
+  t.is(await ask('/large', '127.3.0.1'), 200, 'what was taken is no longer kept');
+  await silent('127.4.0.1');
+  await world.advance(1_000);
+  t.is(await ask('/large', '127.3.0.1'), 503, 'nor have all together');
+  t.is(await ask('/small', '127.3.0.1'), 200);
+  // Who takes nothing is given up after a while.
+  await world.advance(200_000);
+  t.is(await ask('/large', '127.2.0.1'), 200);
+  await world.until(server.close());
+});
+
 test('no answer in time is an error that says so', async (t) => {
   const world = new SimWorld('slow', 0);
   const host = world.host('127.1.0.1');

@@ -63,6 +63,12 @@ const MAX_EXCHANGES = 2_000;
 /** Connections at once, of which some only take their answer; past it they are closed. */
 const MAX_CONNS = 2 * MAX_EXCHANGES;
 
+/** Bytes of answers, all together, that connections have yet to take; past it what is larger than a few KB is refused. */
+const MAX_WAITING = 1024 ** 3;
+/** The share of it that one address may have in more than one answer: one host alone keeps nobody out. */
+const ADDRESS_SHARE = 1 / 32;
+const SMALL_ANSWER = 16 * 1024;
+
 const NOT_FOUND: Answer = { status: 404, reason: 'Not found' };
 
 /** Compressed forms, kept as long as the document itself is. */
@@ -184,10 +190,10 @@ async function makeApplication(
 /** Makes a server over a source. */
 export function createDirServer(
   source: DirSource,
-  options: { log: Log; clock: Clock; maxUpload?: number },
+  options: { log: Log; clock: Clock; maxUpload?: number; maxWaiting?: number },
 ): DirServer {
   const { clock, log } = options;
-  const maxUpload = options.maxUpload ?? MAX_UPLOAD;
+  const { maxUpload = MAX_UPLOAD, maxWaiting = MAX_WAITING } = options;
   let made: Promise<FastifyInstance> | undefined;
   const application = (): Promise<FastifyInstance> => {
     made ??= makeApplication(source, clock, log, maxUpload);
@@ -272,18 +278,33 @@ export function createDirServer(
     };
   };
 
-  const conns = new Set<Conn>();
+  const conns = new Map<Conn, AnswerWriter>();
+
+  /** Each connection holds a copy of its own of what it was asked for, however slowly that is taken. */
+  const isFull = (host: string, more: number): boolean => {
+    if (more <= SMALL_ANSWER) return false;
+    let all = more;
+    let theirs = more;
+    for (const [{ remote }, { kept }] of conns) {
+      all += kept;
+      if (remote.host === host) theirs += kept;
+    }
+    return all > maxWaiting || (theirs > more && theirs > maxWaiting * ADDRESS_SHARE);
+  };
 
   const serveConn = (conn: Conn) => {
     if (conns.size >= MAX_CONNS) {
       conn.destroy();
       return;
     }
-    conns.add(conn);
     const writer = new AnswerWriter(conn, clock);
+    conns.set(conn, writer);
     const exchange = serve(
       { via: 'dirport', address: conn.remote.host },
-      { send: (bytes) => writer.send(bytes), abort: () => conn.destroy() },
+      {
+        send: (bytes) => writer.send(isFull(conn.remote.host, bytes.length) ? refusal(503) : bytes),
+        abort: () => conn.destroy(),
+      },
     );
     conn.start({
       data: exchange.data,
@@ -315,7 +336,7 @@ export function createDirServer(
     },
     listen: (transport, at) => transport.listenTcp(at, serveConn),
     async close() {
-      for (const conn of conns) conn.destroy();
+      for (const conn of conns.keys()) conn.destroy();
       await (await made)?.close();
     },
   };
