@@ -87,7 +87,7 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
     kind: autoBool,
     default: 'auto',
     roles: relays,
-    help: 'Let streams leave for destinations outside. auto: only when an ExitPolicy is given.',
+    help: 'Let streams leave for destinations outside. auto: only with an ExitPolicy, ReducedExitPolicy 1 or IPv6Exit 1.',
   },
   ExitPolicy: {
     kind: lines('accept|reject[6] ADDR[/MASK]:PORT[-PORT],…'),
