@@ -11,11 +11,12 @@ import {
   paretoQuantile,
   TIMES_KEPT,
 } from './build-timeout.js';
-import { seededRandom } from './testing.js';
+import { clientOptions, seededRandom } from './testing.js';
 
-const params = (given: Record<string, number> = {}) =>
-  buildTimeoutParams((name, fallback, min, max = 2 ** 31 - 1) =>
-    Math.min(max, Math.max(min, given[name] ?? fallback)),
+const params = (given: Record<string, number> = {}, torrc: readonly string[] = []) =>
+  buildTimeoutParams(
+    (name, fallback, min, max = 2 ** 31 - 1) => Math.min(max, Math.max(min, given[name] ?? fallback)),
+    clientOptions(...torrc),
   );
 
 /** n draws of a Pareto distribution. */
@@ -132,4 +133,21 @@ test('any value is a histogram, or a DecodeError', (t) => {
     }),
   );
   t.pass();
+});
+
+test('CircuitBuildTimeout is where learning begins, and all there is without learning', (t) => {
+  const drawn = paretoTimes(200, 300, 2);
+  const timeouts = (given: Record<string, number>, ...torrc: string[]) => {
+    const times = new BuildTimes(params(given, torrc));
+    const before = times.timeouts();
+    for (const time of drawn) times.built(time);
+    return [before.use, before.close, times.timeouts().use < 2_000 ? 'learned' : times.timeouts().use];
+  };
+  t.deepEqual(timeouts({}, 'CircuitBuildTimeout 20'), [20_000, 20_000, 'learned']);
+  t.deepEqual(timeouts({}, 'CircuitBuildTimeout 20', 'LearnCircuitBuildTimeout 0'), [20_000, 20_000, 20_000]);
+  t.deepEqual(timeouts({}, 'LearnCircuitBuildTimeout 0'), [60_000, 60_000, 60_000]);
+  t.deepEqual(timeouts({ cbtdisabled: 1 }, 'CircuitBuildTimeout 20'), [20_000, 20_000, 20_000]);
+  const learned = new BuildTimes(params({}, ['CircuitBuildTimeout 20']));
+  for (const time of drawn) learned.built(time);
+  t.is(learned.timeouts().close, 60_000, 'a learned timeout closes no sooner than by cbtinitialtimeout');
 });

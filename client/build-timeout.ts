@@ -7,6 +7,7 @@
 import { DecodeError } from '../shared/bytes/errors.js';
 import type { Random } from '../shared/runtime/types.js';
 import type { StateKind } from '../shared/store/state.js';
+import type { Options } from '../shared/torrc/options.js';
 
 /** Build times kept. */
 export const TIMES_KEPT = 1000;
@@ -28,19 +29,29 @@ export interface BuildTimeoutParams {
   readonly testInterval: number;
   readonly minTimeout: number;
   readonly initialTimeout: number;
+  /** A learned timeout closes circuits no sooner than this. */
+  readonly leastClose: number;
   readonly maxOpenCircuits: number;
   /** How long idle circuits are kept while learning. */
   readonly learnTimeout: number;
 }
 
-/** Reads the parameters with their bounds; `param` is `Network.param` or its stand-in before a consensus. */
+/**
+ * Reads the parameters with their bounds; `param` is `Network.param` or its stand-in before a consensus.
+ * CircuitBuildTimeout is the timeout before one is learned, and the only one where none is
+ * [circuit_build_times_get_initial_timeout].
+ */
 export function buildTimeoutParams(
   param: (name: string, fallback: number, min: number, max?: number) => number,
+  options: Pick<Options, 'CircuitBuildTimeout' | 'LearnCircuitBuildTimeout'>,
 ): BuildTimeoutParams {
   const quantile = param('cbtquantile', 80, 10, 99);
   const minTimeout = param('cbtmintimeout', 10, 10);
+  const disabled = param('cbtdisabled', 0, 0, 1) === 1 || !options.LearnCircuitBuildTimeout;
+  const leastClose = param('cbtinitialtimeout', 60_000, minTimeout);
+  const given = options.CircuitBuildTimeout;
   return {
-    disabled: param('cbtdisabled', 0, 0, 1) === 1,
+    disabled,
     modes: param('cbtnummodes', 10, 1, 20),
     recentCount: param('cbtrecentcount', 20, 3, 1000),
     maxTimeouts: param('cbtmaxtimeouts', 18, 3, 10_000),
@@ -49,7 +60,8 @@ export function buildTimeoutParams(
     closeQuantile: param('cbtclosequantile', 99, quantile, 99) / 100,
     testInterval: param('cbttestfreq', 10, 1) * 1000,
     minTimeout,
-    initialTimeout: param('cbtinitialtimeout', 60_000, minTimeout),
+    initialTimeout: given === 0 ? leastClose : disabled ? given : Math.max(given, minTimeout),
+    leastClose,
     maxOpenCircuits: param('cbtmaxopencircs', 10, 0, 14),
     learnTimeout: param('cbtlearntimeout', 180, 10, 60_000) * 1000,
   };
@@ -129,7 +141,7 @@ export class BuildTimes {
     const times = saved.flatMap(([midpoint, count]) => new Array<number>(count).fill(midpoint));
     // A histogram has no order: shuffled, old and new times will be forgotten evenly (path-spec 2.4.2).
     if (random) shuffle(times, random);
-    this.times = times.slice(0, TIMES_KEPT);
+    this.times = params.disabled ? [] : times.slice(0, TIMES_KEPT);
     this.learn();
   }
 
@@ -159,6 +171,11 @@ export class BuildTimes {
   /** Whether there are enough times to go by. */
   get enough(): boolean {
     return this.times.length >= this.params.minCircuits;
+  }
+
+  /** Whether there will be, but are not yet. */
+  get learning(): boolean {
+    return !this.enough && !this.params.disabled;
   }
 
   /** A three-hop circuit (or the first three hops of a longer one) was built in so many milliseconds. */
@@ -212,7 +229,7 @@ export class BuildTimes {
       Number.isFinite(alpha) && alpha > 0 ? paretoQuantile(xm, alpha, q) : longest;
     const use = Math.max(Math.min(quantile(this.params.quantile), longest), this.params.minTimeout);
     const close = Math.min(quantile(this.params.closeQuantile), 2 * longest);
-    this.current = { use, close: Math.max(close, this.params.initialTimeout) };
+    this.current = { use, close: Math.max(close, this.params.leastClose) };
   }
 
   save(): SavedBuildTimes {

@@ -205,9 +205,8 @@ export class CircuitManager {
 
   /** While build times are being learned, circuits make room for further ones soon (path-spec 2.4.6 cbtlearntimeout). */
   private idleTime(): number {
-    const { buildTimes, random, options } = this.parts;
-    const learning = options.LearnCircuitBuildTimeout && !buildTimes.enough;
-    return learning ? buildTimes.parameters.learnTimeout : IDLE + random.below(IDLE);
+    const { buildTimes, random } = this.parts;
+    return buildTimes.learning ? buildTimes.parameters.learnTimeout : IDLE + random.below(IDLE);
   }
 
   private done(pooled: PooledCircuit, circuit: NonNullable<PooledCircuit['circuit']>): void {
@@ -347,10 +346,8 @@ export class CircuitManager {
   }
 
   private expireBuild(pooled: PooledCircuit, age: number): void {
-    const { buildTimes, options } = this.parts;
-    const fixed = options.CircuitBuildTimeout;
-    const { use, close } =
-      fixed > 0 && !options.LearnCircuitBuildTimeout ? { use: fixed, close: fixed } : buildTimes.timeouts();
+    const { buildTimes } = this.parts;
+    const { use, close } = buildTimes.timeouts();
     if (!pooled.late && age > use) {
       pooled.late = true;
       this.watcher.changed();
@@ -363,7 +360,7 @@ export class CircuitManager {
 
   /** Keeps clean circuits for what is expected, and tests circuits while build times are being learned. */
   private buildAhead(): void {
-    const { predictor, rules, buildTimes, options } = this.parts;
+    const { predictor, rules, buildTimes } = this.parts;
     const clean = [...this.circuits].filter(isClean);
     const want = (need: PathNeed): LaunchFailure | undefined => {
       const ready = clean.filter((circuit) => suits(circuit, need.purpose, need.stable)).length;
@@ -382,7 +379,7 @@ export class CircuitManager {
       if (want(need) === 'exit') predictor.drop(port);
     }
     if (predictor.expectsInternal(this.now)) want({ purpose: { kind: 'internal' }, stable: true });
-    if (!buildTimes.enough && options.LearnCircuitBuildTimeout) this.testBuild(clean.length);
+    if (buildTimes.learning) this.testBuild(clean.length);
   }
 
   private testBuild(clean: number): void {

@@ -100,7 +100,7 @@ class Client implements ClientNode {
     this.channels = this.makeChannels(param);
     const factory = originFactory({ clock, random, log: log.child('circuit') }, this.channels, param);
     this.guards = new GuardManager(guardParams(undefined, options), random, saved.guards);
-    this.buildTimes = new BuildTimes(buildTimeoutParams(param), saved.times, random);
+    this.buildTimes = new BuildTimes(buildTimeoutParams(param, options), saved.times, random);
     this.saver = new Saver(store, log, this.guards, this.buildTimes);
     const predictor = new Predictor(clock.monotonic());
     const common = { clock, random, log, options, rules, predictor };
@@ -283,7 +283,7 @@ class Client implements ClientNode {
       !rules.exclude.has(relay.status) && (rules.entry.empty || rules.entry.has(relay.status));
     this.guards.setNetwork(network, passes, guardParams(network, options), now, now <= consensus.validUntil);
     this.buildTimes.setParams(
-      buildTimeoutParams((name, fallback, min, max) => network.param(name, fallback, min, max)),
+      buildTimeoutParams((name, fallback, min, max) => network.param(name, fallback, min, max), options),
     );
     const { validAfter, validUntil } = consensus;
     env.report?.({ type: 'consensus', validAfter, validUntil, relays: network.relays.length });

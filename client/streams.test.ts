@@ -43,7 +43,7 @@ function setUp(relays = RELAYS, ...torrc: string[]) {
   guards.setNetwork(network, () => true, guardParams(network, options), clock.now(), true);
   const factory = fakeFactory();
   const buildTimes = new BuildTimes(
-    buildTimeoutParams((name, fallback, min, max) => network.param(name, fallback, min, max)),
+    buildTimeoutParams((name, fallback, min, max) => network.param(name, fallback, min, max), options),
   );
   const log = memoryLog();
   const common = { clock, random, log, options, rules, predictor: new Predictor(clock.monotonic()) };
@@ -397,4 +397,23 @@ test('clean circuits that nobody uses are closed within the hour', async (t) => 
   await set.world.advance(32 * 60_000);
   set.circuits.tick();
   t.not(first.closedWith, undefined);
+});
+
+test('while the consensus says that nothing is learned, no circuits are built to learn from', async (t) => {
+  const set = setUp();
+  const { parameters } = set.buildTimes;
+  const builds = async () => {
+    const before = set.factory.builds.length;
+    for (let i = 0; i < 6; i++) {
+      set.circuits.tick();
+      await succeed(set, ...set.factory.builds.slice(before));
+      await set.world.advance(parameters.testInterval);
+    }
+    return set.factory.builds.length - before;
+  };
+  set.buildTimes.setParams({ ...parameters, disabled: true });
+  await builds();
+  t.is(await builds(), 0);
+  set.buildTimes.setParams(parameters);
+  t.true((await builds()) > 0);
 });

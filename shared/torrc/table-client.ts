@@ -145,7 +145,7 @@ export const clientRows: Rows<ClientOptions & keyof Options> = {
     kind: time,
     default: '0',
     roles,
-    help: 'Give up on a circuit that takes longer to build. 0: learn it.',
+    help: 'Give up on a circuit that takes longer to build, until a time is learned, or always without learning. 0: as the consensus says.',
   },
   LearnCircuitBuildTimeout: {
     kind: bool,
