@@ -295,6 +295,22 @@ const serviceRules: Rule[] = [
   }),
 ];
 
+/** A range of times, milliseconds. */
+interface Range {
+  readonly name: OptionName & ('MaxCircuitDirtiness' | 'CircuitStreamTimeout' | 'GuardLifetime');
+  readonly least: number;
+  readonly most: number;
+  /** Whether 0 stands for something else. */
+  readonly zero: boolean;
+}
+
+/** Times that are pulled into a range, rather than refused (C tor: options_validate_cb, and tor(1) for GuardLifetime). */
+export const RANGES: readonly Range[] = [
+  { name: 'MaxCircuitDirtiness', least: 10 * second, most: 30 * day, zero: false },
+  { name: 'CircuitStreamTimeout', least: 10 * second, most: Number.POSITIVE_INFINITY, zero: true },
+  { name: 'GuardLifetime', least: 2_629_728 * second, most: 5 * 365 * day, zero: true },
+];
+
 /** Every rule. */
 export const RULES: readonly Rule[] = [
   ...roleRules,

@@ -254,12 +254,28 @@ test('sizes and times as torrc takes them', (t) => {
     ['1.5 hours', 5_400_000],
     ['1 month', 2_629_728_000],
   ];
-  for (const [text, value] of times)
-    t.is(options(`MaxCircuitDirtiness ${text}`).MaxCircuitDirtiness, value, text);
+  for (const [text, value] of times) t.is(options(`SocksTimeout ${text}`).SocksTimeout, value, text);
   for (const bad of ['-1', 'x', '1 KBB', '1e3', '99999999999 TB', '1 KB extra'])
     t.is(problems(`MaxAdvertisedBandwidth ${bad}`).length, 1, bad);
-  for (const bad of ['5 fortnights', '10000 months'])
-    t.is(problems(`MaxCircuitDirtiness ${bad}`).length, 1, bad);
+  for (const bad of ['5 fortnights', '10000 months']) t.is(problems(`SocksTimeout ${bad}`).length, 1, bad);
+});
+
+test('what is out of its range is pulled into it, and said so', (t) => {
+  const cases: [name: 'MaxCircuitDirtiness' | 'CircuitStreamTimeout' | 'GuardLifetime', string, number][] = [
+    ['MaxCircuitDirtiness', '0', 10_000],
+    ['MaxCircuitDirtiness', '31 days', 30 * 86_400_000],
+    ['CircuitStreamTimeout', '1 second', 10_000],
+    ['GuardLifetime', '1 hour', 2_629_728_000],
+    ['GuardLifetime', '100 months', 5 * 365 * 86_400_000],
+  ];
+  for (const [name, text, value] of cases) {
+    const { options: read, warnings } = load(`${name} ${text}`);
+    t.is(read[name], value, `${name} ${text}`);
+    t.is(warnings.length, 1);
+    t.regex(warnings[0]!, new RegExp(`^torrc:1: ${name} is too (short|long); taken as `));
+  }
+  for (const within of ['CircuitStreamTimeout 0', 'GuardLifetime 0', 'GuardLifetime 2 months', ''])
+    t.deepEqual(load(within).warnings, [], within);
 });
 
 test('what a role needs', (t) => {

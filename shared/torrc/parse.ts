@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { type Checked, RULES, type Rule } from './checks.js';
+import { type Checked, RANGES, RULES, type Rule } from './checks.js';
 import { COMMAND_LINE, type Place, placeText, TorrcError, type TorrcProblem, ValueError } from './errors.js';
 import { foreignOption } from './foreign.js';
 import { type Includer, moded, readLines, type TorrcFile, type TorrcLine } from './lines.js';
@@ -192,6 +192,19 @@ function implyAuthority(values: Record<string, unknown>, given: ReadonlySet<stri
     if (!given.has(name)) values[name] = true;
 }
 
+function intoRanges(loading: Loading, options: Options): void {
+  for (const { name, least, most, zero } of RANGES) {
+    const value = options[name];
+    if (loading.failed.has(name) || (zero && value === 0)) continue;
+    const taken = Math.min(most, Math.max(least, value));
+    if (taken === value) continue;
+    options[name] = taken;
+    const odd = value < taken ? 'short' : 'long';
+    const message = `${name} is too ${odd}; taken as ${taken / 1000} seconds`;
+    loading.warnings.push({ at: loading.placeOf([name]), message });
+  }
+}
+
 function check(loading: Loading, checked: Checked, more: readonly Rule[]): void {
   for (const rule of [...RULES, ...more]) {
     if (rule.about.some((name) => loading.failed.has(name))) continue;
@@ -244,6 +257,7 @@ export function loadOptions(sources: Sources): Loaded {
   if (sources.role === 'authority') implyAuthority(values, given);
   if (sources.home !== undefined) expandHome(values, sources.home);
   const options = values as unknown as Options;
+  intoRanges(loading, options);
 
   check(loading, { options, given, role: sources.role }, sources.rules ?? []);
   if (loading.problems.length > 0) throw new TorrcError(inOrder(loading.problems));

@@ -127,13 +127,13 @@ export const clientRows: Rows<ClientOptions & keyof Options> = {
     kind: time,
     default: '0',
     roles,
-    help: 'How long to keep a guard. 0: as the consensus says.',
+    help: 'How long to keep a guard, 1 month to 5 years. 0: as the consensus says.',
   },
   MaxCircuitDirtiness: {
     kind: time,
     default: '10 minutes',
     roles,
-    help: 'A circuit takes new streams for so long after its first.',
+    help: 'A circuit takes new streams for so long after its first, 10 seconds to 30 days.',
   },
   NewCircuitPeriod: {
     kind: time,
@@ -157,7 +157,7 @@ export const clientRows: Rows<ClientOptions & keyof Options> = {
     kind: time,
     default: '0',
     roles,
-    help: 'Try a stream on another circuit after so long. 0: a schedule of its own.',
+    help: 'Try a stream on another circuit after so long, 10 seconds or more. 0: a schedule of its own.',
   },
   MaxClientCircuitsPending: {
     kind: integer(1, 1024),
