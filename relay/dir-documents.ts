@@ -11,7 +11,7 @@ import { checkExtraInfo, parseExtraInfos } from '../shared/netdoc/extra-info.js'
 import { parseMicrodescriptors } from '../shared/netdoc/microdesc.js';
 import { parseServerDescriptors } from '../shared/netdoc/server-descriptor.js';
 import type { FailedDocument } from '../shared/netdoc/split.js';
-import type { ExtraInfo, RelayId } from '../shared/netdoc/types.js';
+import type { ExtraInfo, RelayId, ServerDescriptor } from '../shared/netdoc/types.js';
 import type { Clock } from '../shared/runtime/types.js';
 import type { Authorities } from './authorities.js';
 
@@ -63,22 +63,30 @@ function kindsOf({ cache, clock, isCache }: DocumentsEnv): Kind[] {
       return errors;
     },
   };
+  let named = new Map<string, ServerDescriptor>();
   const extraInfos: Kind = {
     name: 'extra-info documents',
-    missing: () => missingExtraInfos(cache),
+    missing() {
+      named = missingExtraInfos(cache);
+      return [...named.keys()];
+    },
     path: (digests) => `/tor/extra/d/${digests.join('+')}.z`,
     take(text) {
       const { documents, errors } = parseExtraInfos(text);
-      return [...errors, ...documents.flatMap((document) => takeExtraInfo(document, cache))];
+      return [...errors, ...documents.flatMap((document) => takeExtraInfo(document, named, cache))];
     },
   };
   return isCache ? [microdescs, descriptors, extraInfos] : [microdescs];
 }
 
-/** Only what the relay's own descriptor names is kept. */
-function takeExtraInfo(document: ExtraInfo, cache: DirCache): FailedDocument[] {
+/** Only what a listed descriptor names is kept; it need not be the relay's newest. */
+function takeExtraInfo(
+  document: ExtraInfo,
+  named: ReadonlyMap<string, ServerDescriptor>,
+  cache: DirCache,
+): FailedDocument[] {
   try {
-    const descriptor = cache.descriptorOf(document.id);
+    const descriptor = named.get(toHex(document.sha1));
     if (!descriptor) return [];
     checkExtraInfo(document, descriptor);
     cache.addExtraInfo(document);
@@ -89,13 +97,13 @@ function takeExtraInfo(document: ExtraInfo, cache: DirCache): FailedDocument[] {
   }
 }
 
-/** Extra-infos of the descriptors that the ns consensus lists. */
-function missingExtraInfos(cache: DirCache): string[] {
-  const missing: string[] = [];
+/** Digests of the extra-infos that are missing, and the descriptors that name them, of those the ns consensus lists. */
+function missingExtraInfos(cache: DirCache): Map<string, ServerDescriptor> {
+  const missing = new Map<string, ServerDescriptor>();
   for (const { digest } of cache.consensus('ns')?.routers ?? []) {
-    const named = digest && cache.descriptor(toHex(digest))?.extraInfoDigest;
-    const name = named && toHex(named.sha1);
-    if (name && !cache.extraInfo(name)) missing.push(name);
+    const descriptor = digest && cache.descriptor(toHex(digest));
+    const name = descriptor?.extraInfoDigest && toHex(descriptor.extraInfoDigest.sha1);
+    if (name && !cache.extraInfo(name)) missing.set(name, descriptor);
   }
   return missing;
 }

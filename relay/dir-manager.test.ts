@@ -193,3 +193,17 @@ test('when the clock is set the next consensus is asked for by the new time', as
   t.true(consensuses() > 2);
   manager.stop();
 });
+
+test('an extra-info is taken for the descriptor that names it, though the relay has made a newer one', async (t) => {
+  const { world, manager, cache, held } = await relay();
+  const [extra] = [...held.extraInfos()];
+  const listed = held.descriptorOf(extra!.id)!;
+  // As of this relay itself: what it has just made is in its cache, and not yet in the consensus.
+  const digest = Buffer.alloc(20, 1);
+  const extraInfoDigest = { sha1: Buffer.alloc(20, 2), sha256: Buffer.alloc(32, 2) };
+  cache.addDescriptor({ ...listed, published: listed.published + 1_000, digest, extraInfoDigest });
+  manager.start();
+  await world.advance(10_000);
+  manager.stop();
+  t.truthy(cache.extraInfo(toHex(extra!.sha1)));
+});
