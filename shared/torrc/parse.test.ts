@@ -340,6 +340,13 @@ test('voting schedules that C tor would refuse are refused', (t) => {
   ]);
 });
 
+test('every older name of C tor for an option that is served', (t) => {
+  const read = options('UseEntryNodes 0\nNumEntryNodes 2\nAllowUnverifiedNodes exit');
+  t.false(read.UseEntryGuards);
+  t.is(read.NumEntryGuards, 2);
+  t.deepEqual(read.AllowInvalidNodes, ['exit']);
+});
+
 test('~ is the home directory', (t) => {
   const text = [
     'PidFile ~/run/pid',

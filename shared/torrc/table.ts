@@ -47,6 +47,9 @@ const ALIASES: Record<string, OptionName> = {
   resolvconf: 'ServerDNSResolvConfFile',
   usehelpernodes: 'UseEntryGuards',
   numhelpernodes: 'NumEntryGuards',
+  useentrynodes: 'UseEntryGuards',
+  numentrynodes: 'NumEntryGuards',
+  allowunverifiednodes: 'AllowInvalidNodes',
 };
 
 const BY_LOWER = new Map<string, OptionName>(OPTION_NAMES.map((name) => [name.toLowerCase(), name]));
