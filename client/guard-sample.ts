@@ -71,10 +71,16 @@ export class GuardSample {
   readonly guards: Guard[];
   primaries: Guard[] = [];
   private readonly byId = new Map<RelayId, Guard>();
+  private readonly filterFirst: boolean;
   /** Set when what is saved changed. */
   changed = false;
 
-  constructor(saved: readonly SavedGuard[] = []) {
+  /**
+   * `filterFirst`: only who passes the filter is sampled at all. A sample for narrow configurations, drawn from
+   * everybody, might have none of the few that pass (C tor: `get_eligible_guards`).
+   */
+  constructor(saved: readonly SavedGuard[] = [], filterFirst = false) {
+    this.filterFirst = filterFirst;
     this.guards = saved.map((guard) => ({
       ...guard,
       unlistedSince: guard.unlistedSince ?? undefined,
@@ -173,19 +179,20 @@ export class GuardSample {
     now: number,
     random: Random,
   ): void {
-    const all = network.relays.filter((relay) => isPossibleGuard(relay.status.flags)).length;
+    const eligible = (relay: Relay): boolean =>
+      isPossibleGuard(relay.status.flags) && (!this.filterFirst || passes(relay));
+    const all = network.relays.filter(eligible).length;
     const most = Math.max(
       params.minFilteredSample,
       Math.min(params.maxSampleSize, Math.floor((all * params.maxSampleThreshold) / 100)),
     );
+    // Guards of an earlier narrow configuration take no places (with C tor they do, and may leave none).
+    let size = this.guards.filter((guard) => guard.filtered || !this.filterFirst).length;
     let usable = this.guards.filter((guard) => guard.filtered && guard.reachable !== 'no').length;
-    while (usable < params.minFilteredSample && this.guards.length < most) {
+    for (; usable < params.minFilteredSample && size < most; size++) {
       const relay = network
         .weighted('guard')
-        .choose(
-          random,
-          (candidate) => isPossibleGuard(candidate.status.flags) && !this.byId.has(candidate.id),
-        );
+        .choose(random, (candidate) => eligible(candidate) && !this.byId.has(candidate.id));
       if (!relay) return;
       const guard = this.add(relay, before(now, params.lifetime / 10, random));
       guard.filtered = passes(relay);

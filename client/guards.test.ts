@@ -41,8 +41,8 @@ test('the sample: 20 usable guards, never more than 20 % or 60, dated back by up
     t.true(guard.listed);
   }
   // 450 guards would allow 90, but with only a few usable the sample stops at 60.
-  const { guards } = setUp(sketchNetwork(guardsOnly(450)), undefined, () => false);
-  t.is(guards.takeChanges()!.restricted.length, 60);
+  const { guards } = setUp(sketchNetwork(guardsOnly(450)), undefined, ({ id }) => /[05A]$/.test(id));
+  t.is(sampled(guards).length, 60);
 });
 
 test('only relays with Guard, Stable, Fast, Valid and V2Dir are sampled', (t) => {
@@ -231,6 +231,20 @@ test('a restriction that leaves few guards gets a sample of its own; the usual o
     guards.takeChanges()!.default.map((guard) => guard.id),
     usual,
   );
+});
+
+test('a few EntryNodes among many guards are all sampled: the filter comes before the draw', (t) => {
+  const only = new Set([idOf(17), idOf(230), idOf(431)]);
+  const network = sketchNetwork(guardsOnly(450));
+  const { guards, update } = setUp(network, undefined, (relay) => only.has(relay.id));
+  t.deepEqual(new Set(guards.primaries().map((relay) => relay.id)), only);
+  t.true(only.has(guards.choose('traffic', all, START)!.relay.id));
+  t.deepEqual(new Set(guards.takeChanges()!.restricted.map((guard) => guard.id)), only);
+  const others = (relay: Relay) => !only.has(relay.id) && relay.id.endsWith('7');
+  update(network, START, others);
+  t.true(others(guards.choose('traffic', all, START)!.relay));
+  update(network, START, (relay) => relay.id === idOf(300));
+  t.is(guards.choose('traffic', all, START)!.relay.id, idOf(300), 'those of before take no places');
 });
 
 test('damaged state is refused by name', (t) => {

@@ -70,7 +70,7 @@ export class GuardManager {
     this.random = random;
     this.samples = {
       default: new GuardSample(saved.default),
-      restricted: new GuardSample(saved.restricted),
+      restricted: new GuardSample(saved.restricted, true),
     };
     this.sample = this.samples.default;
   }
