@@ -417,3 +417,21 @@ test('while the consensus says that nothing is learned, no circuits are built to
   set.buildTimes.setParams(parameters);
   t.true((await builds()) > 0);
 });
+
+test('when the client stops every request is told, on a circuit or not, and no circuit is begun', async (t) => {
+  const set = setUp();
+  const tried = await ask(set);
+  const [first] = set.factory.builds as [FakeBuild];
+  await succeed(set, first);
+  const waiting = await ask(set, web(), 'other');
+  const before = set.factory.builds.length;
+  set.streams.stop();
+  t.regex(waiting.error!.message, /stopping/);
+  set.circuits.stop();
+  first.last.stream.remoteEnd(EndReason.DESTROY, true);
+  await set.world.advance(10);
+  t.regex(tried.error!.message, /stopping/);
+  const late = await ask(set);
+  t.regex(late.error!.message, /stopping/);
+  t.is(set.factory.builds.length, before);
+});

@@ -99,12 +99,15 @@ const LAUNCH_FAILURE: Readonly<Record<LaunchFailure, readonly [FailureKind, stri
   busy: ['network-unreachable', 'too many circuits are being built'],
 };
 
+const STOPPING = 'the client is stopping';
+
 /** All requests. */
 export class StreamManager {
   private readonly parts: StreamParts;
   private readonly circuits: () => CircuitManager;
   private readonly waiting = new Set<Pending>();
   private pumpDue = false;
+  private stopped = false;
 
   constructor(parts: StreamParts, circuits: () => CircuitManager) {
     this.parts = parts;
@@ -137,8 +140,9 @@ export class StreamManager {
       current: undefined,
       over: false,
     };
-    this.waiting.add(pending);
-    this.changed();
+    // `StreamClient` is not called from within.
+    if (this.stopped) clock.defer(() => this.again(pending));
+    else this.again(pending);
     return { cancel: () => this.cancel(pending) };
   }
 
@@ -337,6 +341,10 @@ export class StreamManager {
 
   private again(pending: Pending): void {
     if (pending.over) return;
+    if (this.stopped) {
+      this.fail(pending, 'general', STOPPING);
+      return;
+    }
     this.waiting.add(pending);
     this.changed();
   }
@@ -349,8 +357,9 @@ export class StreamManager {
     pending.client.failed(new StreamError(kind, message, endReason === undefined ? {} : { endReason }));
   }
 
-  /** Fails all requests. */
+  /** Fails all requests: those that wait now, those on circuits when these close. */
   stop(): void {
-    for (const pending of [...this.waiting]) this.fail(pending, 'general', 'the client is stopping');
+    this.stopped = true;
+    for (const pending of [...this.waiting]) this.fail(pending, 'general', STOPPING);
   }
 }
