@@ -13,6 +13,9 @@ export const NOT_A_WEB_PROXY: Uint8Array = bytesOf(
 );
 
 const BAD_REQUEST = bytesOf('HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n');
+const NO_RPC = bytesOf('HTTP/1.0 501 Not implemented (No RPC Support)\r\nConnection: close\r\n\r\n');
+/** Between the values of both isolation headers (C tor). */
+const BOTH = '\x01\xff\x01\xff';
 
 /** Whether a first byte begins an HTTP method rather than a SOCKS version: a capital letter. */
 export const looksLikeHttp = (first: number): boolean => first >= 0x41 && first <= 0x5a;
@@ -25,8 +28,8 @@ export type HttpConnect =
 const bad = (field: string, refuse: string): HttpConnect => ({ refuse, field, send: BAD_REQUEST });
 
 /**
- * Reads a head (latin1, without the empty line). `X-Tor-Stream-Isolation` and `Proxy-Authorization` isolate, as they
- * do for C tor (`connection_ap_process_http_connect`).
+ * Reads a head (latin1, without the empty line). `Tor-Stream-Isolation` (proposal 365), its older name with `X-` and
+ * `Proxy-Authorization` isolate, as they do for C tor (`connection_ap_process_http_connect`).
  */
 export function parseHttpConnect(head: string): HttpConnect {
   const [requestLine = '', ...lines] = head.split('\r\n');
@@ -39,6 +42,7 @@ export function parseHttpConnect(head: string): HttpConnect {
   if (!authority || !host) return bad('HTTP authority', 'not host:port');
   const port = Number(authority[2]);
   if (port < 1 || port > 65535) return bad('HTTP authority', 'port out of range');
+  let isolation: string | undefined;
   let username = '';
   let password = '';
   for (const line of lines) {
@@ -46,8 +50,11 @@ export function parseHttpConnect(head: string): HttpConnect {
     if (colon < 1) return bad('HTTP header', 'no colon');
     const name = line.slice(0, colon).toLowerCase();
     const value = line.slice(colon + 1).trim();
+    if (name === 'tor-stream-isolation') isolation = value;
     if (name === 'x-tor-stream-isolation') username = value;
     if (name === 'proxy-authorization') password = value;
+    if (name === 'tor-rpc-target') return { refuse: 'no RPC here', field: 'HTTP header', send: NO_RPC };
   }
+  if (isolation !== undefined) username = `${isolation}${BOTH}${username}`;
   return { host, port, username, password };
 }

@@ -15,7 +15,7 @@ export interface ProxyRequest {
   readonly host: Host;
   /** 0 for the resolve commands, whatever was sent. */
   readonly port: number;
-  /** SOCKS4 user, SOCKS5 user name, HTTP `X-Tor-Stream-Isolation`: latin1, for isolation only. */
+  /** SOCKS4 user, SOCKS5 user name, HTTP `Tor-Stream-Isolation`: latin1, for isolation only. */
   readonly username: string;
   /** SOCKS5 password, HTTP `Proxy-Authorization`. */
   readonly password: string;

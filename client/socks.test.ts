@@ -121,6 +121,12 @@ const valid: { name: string; bytes: Uint8Array; sent: string; want: Partial<Prox
     },
   },
   {
+    name: 'HTTP CONNECT with the isolation header of proposal 365',
+    bytes: bytesOf('CONNECT example.com:443 HTTP/1.1\r\nTor-Stream-Isolation: red\r\n\r\n'),
+    sent: '',
+    want: { protocol: 'http', username: 'red\x01\xff\x01\xff', password: '' },
+  },
+  {
     name: 'HTTP CONNECT to an IPv6 literal',
     bytes: bytesOf('CONNECT [2001:db8::1]:443 HTTP/1.0\r\n\r\n'),
     sent: '',
@@ -232,6 +238,12 @@ const invalid: { name: string; bytes: Uint8Array; field: string; sent: string | 
     bytes: bytesOf('CONNECT a.example:80 HTTP/1.1\r\nx\r\n\r\n'),
     field: 'HTTP header',
     sent: /400/,
+  },
+  {
+    name: 'HTTP for an object of Arti',
+    bytes: bytesOf('CONNECT a.example:80 HTTP/1.1\r\nTor-RPC-Target: x\r\n\r\n'),
+    field: 'HTTP header',
+    sent: /^HTTP\/1\.0 501 /,
   },
 ];
 
