@@ -42,8 +42,7 @@ function host(text: string): string {
 export function parsePort(value: string, known: readonly string[]): PortOption {
   if (value.startsWith('unix:')) throw new ValueError(`unix sockets are not served: "${value}"`);
   const [place = '', ...rest] = splitWords(value);
-  const flags = new Set(rest.map((flag) => flag.toLowerCase()));
-  for (const flag of flags) checkFlag(flag, known);
+  const flags = new Set(rest.map((flag) => flagOf(flag.toLowerCase(), known)));
   if (flags.has('noadvertise') && flags.has('nolisten'))
     throw new ValueError('NoAdvertise and NoListen together leave nothing');
   if (flags.has('ipv4only') && flags.has('ipv6only'))
@@ -60,15 +59,13 @@ export function parsePort(value: string, known: readonly string[]): PortOption {
   return { host: where, port, flags };
 }
 
-/** C tor takes plurals and a `No` before client flags. */
-function checkFlag(flag: string, known: readonly string[]): void {
-  const forms = [
-    flag,
-    flag.replace(/s$/, ''),
-    flag.replace(/^no/, ''),
-    flag.replace(/^no/, '').replace(/s$/, ''),
-  ];
-  if (forms.some((form) => known.includes(form.replace(/=.*/, '=')))) return;
+/** A flag without the plural that C tor takes; client flags may have a `No` before them. */
+function flagOf(flag: string, known: readonly string[]): string {
+  const isKnown = (form: string) =>
+    [form, form.replace(/^no/, '')].some((name) => known.includes(name.replace(/=.*/, '=')));
+  const singular = flag.replace(/s$/, '');
+  if (isKnown(flag)) return flag;
+  if (isKnown(singular)) return singular;
   const names = known.length > 0 ? `; the flags are ${known.join(', ')}` : '';
   throw new ValueError(`"${flag}" is not a flag of this port${names}`);
 }

@@ -171,7 +171,7 @@ test('ports', (t) => {
     ['127.0.0.1', 9050, ['isolatedestaddr', 'noisolatesocksauth']],
   );
   t.deepEqual([b?.host, b?.port], [undefined, 'auto']);
-  t.deepEqual([c?.host, c?.port], ['::1', 9]);
+  t.deepEqual([c?.host, c?.port, [...(c?.flags ?? [])]], ['::1', 9, ['isolatedestport']], 'no plurals');
   t.deepEqual([d?.host, d?.port], ['localhost', 'auto']);
   t.deepEqual(options('SocksPort 0').SocksPort, []);
   for (const bad of [
