@@ -307,9 +307,13 @@ test('flags of the port line keep out what they say', async (t) => {
   t.is((await addresses.app(BY_ADDRESS)).hex, refused);
   const names = await setUp('9050 NoDNSRequest');
   t.is((await names.app(concat(hex('05 01 00 05 f0 00 03 01'), bytesOf('x'), hex('0000')))).hex, refused);
+  t.is((await names.app(SITE)).hex, refused, 'the exit would have to resolve it');
   const onion = await setUp('9050 OnionTrafficOnly');
   t.is((await onion.app(SITE)).hex, refused);
   t.deepEqual([...addresses.asked, ...names.asked, ...onion.asked], []);
+  await names.app(BY_ADDRESS);
+  t.is(names.asked.length, 1);
+  t.is((await names.app(connectTo('abcdef.onion'))).hex, '0500' + '05040001000000000000', 'not by the flag');
 });
 
 test('SocksPolicy decides who may connect', async (t) => {

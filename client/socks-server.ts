@@ -130,7 +130,8 @@ export class SocksServer implements AppPort {
     const onion = host.kind === 'name' && /\.onion\.?$/.test(host.text);
     if (host.kind === 'ipv4') refuse('noipv4traffic');
     if (host.kind === 'ipv6') refuse('noipv6traffic');
-    if (command !== 'connect') refuse('nodnsrequest');
+    // A name to connect to is resolved by the exit as well.
+    if (command !== 'connect' || (host.kind === 'name' && !onion)) refuse('nodnsrequest');
     refuse(onion ? 'nooniontraffic' : 'oniontrafficonly');
   }
 
