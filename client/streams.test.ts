@@ -1,6 +1,6 @@
 import test from 'ava';
 import { EndReason, RelayCommand } from '../shared/cell/commands.js';
-import { BEGIN, RESOLVE, RESOLVED, type ResolvedAnswer } from '../shared/cell/relay-cells.js';
+import { BEGIN, BeginFlag, RESOLVE, RESOLVED, type ResolvedAnswer } from '../shared/cell/relay-cells.js';
 import { memoryLog } from '../shared/log/memory.js';
 import type { Stream } from '../shared/onion/types.js';
 import { SimWorld } from '../shared/runtime/sim/world.js';
@@ -329,6 +329,16 @@ test('long-lived ports get Stable circuits', async (t) => {
   const set = setUp([...relays, { flags: MIDDLE }, { flags: EXIT, policy: 'accept 22' }]);
   await ask(set, web(22));
   t.true([...set.circuits.list][0]!.stable);
+});
+
+test('a name that must not be reached over IPv4 goes to an exit that allows the port for IPv6', async (t) => {
+  const set = setUp([...RELAYS, { flags: EXIT, policy: 'reject 1-65535', policy6: 'accept 80' }]);
+  const sixOnly = BeginFlag.IPV6_OK | BeginFlag.IPV4_NOT_OK;
+  for (const [i, flags] of [sixOnly, BeginFlag.IPV6_OK].entries()) {
+    await ask(set, { ...(web() as StreamTarget & { kind: 'connect' }), flags });
+    const exit = set.network.get(set.factory.builds[i]!.ids[2]!)!;
+    t.is(exit.micro!.ipv6Policy.allows(80), flags === sixOnly);
+  }
 });
 
 test('after MaxCircuitDirtiness a circuit takes no new streams, and closes with its last one', async (t) => {

@@ -7,7 +7,7 @@
  */
 import { DecodeError } from '../shared/bytes/errors.js';
 import { EndReason, nameOf, RelayCommand } from '../shared/cell/commands.js';
-import { BEGIN, RESOLVE, RESOLVED, type ResolvedAnswer } from '../shared/cell/relay-cells.js';
+import { BEGIN, BeginFlag, RESOLVE, RESOLVED, type ResolvedAnswer } from '../shared/cell/relay-cells.js';
 import type { Log } from '../shared/log/types.js';
 import type { Stream, StreamHandlers } from '../shared/onion/types.js';
 import type { Clock, Timer } from '../shared/runtime/types.js';
@@ -125,7 +125,7 @@ export class StreamManager {
     const connect = target.kind === 'connect';
     if (connect) predictor.note(target.port, clock.monotonic());
     const purpose: PathPurpose = connect
-      ? { kind: 'exit', port: target.port, host: target.host.kind }
+      ? { kind: 'exit', port: target.port, host: this.familyOf(target) }
       : { kind: 'resolve' };
     const stable = connect && longLivedPorts.has(target.port);
     const pending: Pending = {
@@ -144,6 +144,11 @@ export class StreamManager {
     if (this.stopped) clock.defer(() => this.again(pending));
     else this.again(pending);
     return { cancel: () => this.cancel(pending) };
+  }
+
+  /** Which policy of an exit decides (C tor: `connection_ap_can_use_exit`). */
+  private familyOf({ host, flags }: StreamTarget & { kind: 'connect' }): Host['kind'] {
+    return host.kind === 'name' && (flags & BeginFlag.IPV4_NOT_OK) !== 0 ? 'ipv6' : host.kind;
   }
 
   private cancel(pending: Pending): void {
