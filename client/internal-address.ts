@@ -4,6 +4,7 @@
  * @module
  */
 import ipaddr from 'ipaddr.js';
+import type { Host } from './address.js';
 
 const INTERNAL = new Set([
   'unspecified',
@@ -20,3 +21,10 @@ const INTERNAL = new Set([
 export function isInternal(address: string): boolean {
   return ipaddr.isValid(address) && INTERNAL.has(ipaddr.process(address).range());
 }
+
+/** Names of this machine and its neighbours, which no exit knows (C tor: `tor_addr_hostname_is_local`). */
+const LOCAL_NAME = /^(localhost|(.*\.)?local)\.?$/i;
+
+/** Whether a destination is such an address, or a name for one. */
+export const isInternalHost = ({ kind, text }: Host): boolean =>
+  kind === 'name' ? LOCAL_NAME.test(text) : isInternal(text);

@@ -87,6 +87,9 @@ test('nonsense is no destination, and an onion name goes to no exit', async (t) 
   t.deepEqual(await node.resolve('10.0.0.1'), ['10.0.0.1']);
   await t.throwsAsync(world.until(node.connect('abc.onion', 80)), { code: 'client/onion-bad-address' });
   await t.throwsAsync(world.until(node.resolve('abc.onion')), { code: 'client/host-unreachable' });
+  for (const host of ['127.0.0.1', '::1', 'localhost', 'printer.local'])
+    await t.throwsAsync(node.connect(host, 80), { code: 'client/not-allowed' }, host);
+  await t.throwsAsync(node.reverse('10.0.0.1'), { code: 'client/host-unreachable' });
   const asked = node.connect('a.example', 80);
   await Promise.all([t.throwsAsync(asked, { message: /stopping/ }), world.until(node.stop())]);
   await t.throwsAsync(world.until(node.connect('a.example', 80)), { message: /stopping/ });

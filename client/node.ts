@@ -27,6 +27,7 @@ import { guardParams } from './guard-params.js';
 import { GuardManager } from './guards.js';
 import { HeldStream } from './held-stream.js';
 import { loadOnionFiles, Onion, type OnionFiles } from './hs/onion.js';
+import { isInternal, isInternalHost } from './internal-address.js';
 import type { Isolation } from './isolation.js';
 import type { Network } from './network.js';
 import { originFactory } from './origin-factory.js';
@@ -345,6 +346,8 @@ class Client implements ClientNode {
     const host = parseHost(name);
     if (!host || !Number.isInteger(port) || port < 1 || port > 65535)
       return Promise.reject(new StreamError('address-unsupported', 'not a host and port'));
+    if (this.options.ClientRejectInternalAddresses && isInternalHost(host))
+      return Promise.reject(new StreamError('not-allowed', 'the destination is an internal address'));
     const target: StreamTarget = { kind: 'connect', host, port, flags: BeginFlag.IPV6_OK };
     return new Promise((resolve, reject) => {
       this.open(target, ownIsolation(target, isolation), {
@@ -368,6 +371,8 @@ class Client implements ClientNode {
   async reverse(address: string, isolation = ''): Promise<string> {
     const bytes = ipBytes(address);
     if (!bytes) throw new StreamError('address-unsupported', 'not an address');
+    if (this.options.ClientRejectInternalAddresses && isInternal(address))
+      throw new StreamError('host-unreachable', 'an internal address has no name');
     const answers = await this.lookup(reverseName(bytes), isolation);
     const found = answers.find((answer) => answer.type === 'name');
     if (!found) throw new StreamError('host-unreachable', 'the address has no name');

@@ -253,8 +253,8 @@ test('RESOLVE and RESOLVE_PTR', async (t) => {
   ]);
   await world.advance(10);
   t.is(one.hex, '0500' + '050000010A0000010000');
-  const two = await app(hex('05 01 00 05 f1 00 01 0a000001 0000'));
-  t.deepEqual(asked[1]!.target, { kind: 'resolve', name: '1.0.0.10.in-addr.arpa' });
+  const two = await app(hex('05 01 00 05 f1 00 01 01020304 0000'));
+  t.deepEqual(asked[1]!.target, { kind: 'resolve', name: '4.3.2.1.in-addr.arpa' });
   asked[1]!.client.resolved([{ type: 'name', name: 'ab', ttl: 60 }]);
   await world.advance(10);
   t.is(two.hex, '0500' + '050000030261620000');
@@ -299,6 +299,21 @@ test('internal addresses are refused unless told otherwise', async (t) => {
   const lax = await setUp('9050', 'ClientRejectInternalAddresses 0');
   await lax.app(internal);
   t.is(lax.asked.length, 1);
+});
+
+test('names of the local network, and reverse lookups in it, stay off the network too', async (t) => {
+  const reverse = hex('05 01 00 05 f1 00 01 0a000001 0000');
+  const { app, asked } = await setUp();
+  for (const name of ['localhost', 'printer.local', 'Printer.LOCAL.', 'local'])
+    t.is((await app(connectTo(name))).hex, '0500' + '05020001000000000000', name);
+  t.is((await app(reverse)).hex, '0500' + '05040001000000000000');
+  t.is(asked.length, 0);
+  for (const name of ['localhost.example', 'vocal', 'my-local']) await app(connectTo(name));
+  t.is(asked.length, 3);
+  const lax = await setUp('9050', 'ClientRejectInternalAddresses 0');
+  await lax.app(connectTo('printer.local'));
+  await lax.app(reverse);
+  t.is(lax.asked.length, 2);
 });
 
 test('flags of the port line keep out what they say', async (t) => {

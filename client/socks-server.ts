@@ -13,7 +13,7 @@ import type { Options, PortOption } from '../shared/torrc/options.js';
 import { ipBytes, reverseName } from './address.js';
 import { AppConnection, type AppPort } from './app-connection.js';
 import { StreamError } from './failure.js';
-import { isInternal } from './internal-address.js';
+import { isInternalHost } from './internal-address.js';
 import {
   authKey,
   type Isolation,
@@ -41,6 +41,13 @@ export interface SocksParts {
   readonly transport: Transport;
   readonly options: Options;
   readonly requester: Requester;
+}
+
+/** What no exit can know of is not asked for. RESOLVE of a local name is left to the exit, as C tor leaves it. */
+function refuseInternal({ command, host }: ProxyRequest): void {
+  if (command === 'resolve' || !isInternalHost(host)) return;
+  if (command === 'resolve-ptr') throw new StreamError('host-unreachable', 'an internal address has no name');
+  throw new StreamError('not-allowed', 'the destination is an internal address');
 }
 
 let groups = 0;
@@ -116,9 +123,7 @@ export class SocksServer implements AppPort {
       throw new StreamError('not-allowed', 'the .exit notation is not supported');
     this.checkFlags(request);
     if (host.kind !== 'name' && request.command === 'resolve') return this.answerAtOnce(host.text, app);
-    const internal = host.kind !== 'name' && isInternal(host.text);
-    if (internal && this.parts.options.ClientRejectInternalAddresses && request.command !== 'resolve-ptr')
-      throw new StreamError('not-allowed', 'the destination is an internal address');
+    if (this.parts.options.ClientRejectInternalAddresses) refuseInternal(request);
     return this.parts.requester.request(this.target(request), this.isolation(request, app.conn), app);
   }
 
