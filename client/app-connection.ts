@@ -19,7 +19,7 @@ import type { StreamRequest } from './streams.js';
 const HANDSHAKE_TIMEOUT = 60_000;
 /** Bytes of a request's follow-up that are held until the stream is open. */
 const MAX_EARLY = 64 * 1024;
-/** Milliseconds an application that was told "no more" may keep its side open without sending. */
+/** Milliseconds an application that was told "no more" may keep its side open without sending or reading. */
 const LINGER = 60_000;
 
 /** What a connection needs of the port it came in on. */
@@ -117,8 +117,10 @@ export class AppConnection {
   private appEnd(): void {
     this.appEnded = true;
     if (this.state === 'open') this.stream!.end(EndReason.DONE);
-    // Without a word to send, an end before the answer means that the application gave up.
-    else if (this.state === 'handshake' || this.earlyBytes === 0) this.conn.destroy();
+    // Without a word to send, an end before the answer means that the application gave up. After the answer it may
+    // still be reading.
+    else if (this.state === 'handshake' || (this.state === 'waiting' && this.earlyBytes === 0))
+      this.conn.destroy();
   }
 
   private appDrained(): void {
@@ -200,11 +202,12 @@ export class AppConnection {
     this.finish();
   }
 
-  /** The other side has said all: the application may go on for as long as it sends. */
+  /** The other side has said all: the application may go on for as long as it sends, or reads what is left for it. */
   private linger(): void {
     this.quiet = true;
+    const left = this.conn.writableLength;
     this.timer = this.port.clock.setTimer(LINGER, () => {
-      if (this.quiet) this.conn.destroy();
+      if (this.quiet && this.conn.writableLength >= left) this.conn.destroy();
       else this.linger();
     });
   }

@@ -33,12 +33,17 @@ interface Asked {
 class App {
   readonly conn: Conn;
   received: Buffer[] = [];
+  /** Reads a chunk, then nothing until it is resumed. */
+  slow = false;
   ended = false;
   closed = false;
   constructor(conn: Conn) {
     this.conn = conn;
     conn.start({
-      data: (chunk) => this.received.push(Buffer.from(chunk)),
+      data: (chunk) => {
+        this.received.push(Buffer.from(chunk));
+        if (this.slow) conn.pause();
+      },
       end: () => {
         this.ended = true;
       },
@@ -161,6 +166,43 @@ test('an application that stays silent after the end is let go after a minute', 
   await world.advance(80_000);
   t.true(one.closed);
   t.not(stream.aborted, undefined);
+});
+
+test('an application that reads slowly gets all, however long after the end that takes', async (t) => {
+  const { world, asked, app, open, server } = await setUp();
+  const one = await app(SITE);
+  const stream = await open(asked[0]!);
+  one.received = [];
+  one.slow = true;
+  let sent = 0;
+  for (const block = Buffer.alloc(16 * 1024); !stream.paused; sent += block.length)
+    stream.handlers.data(block);
+  stream.handlers.end(EndReason.DONE, false);
+  for (let chunk = 0; chunk < 20; chunk++) {
+    await world.advance(50_000);
+    one.conn.resume();
+  }
+  t.true(one.received.length > 3, 'it took minutes');
+  t.is(one.text.length, sent);
+  t.true(one.ended);
+  await world.advance(130_000);
+  t.is(server.connectionCount, 0);
+});
+
+test('an application that has said all still gets what a broken stream brought', async (t) => {
+  const { world, asked, app, open, server } = await setUp();
+  const one = await app(SITE);
+  const stream = await open(asked[0]!);
+  one.received = [];
+  one.conn.pause();
+  for (let i = 0; i < 8; i++) stream.handlers.data(Buffer.alloc(16 * 1024));
+  stream.remoteEnd(EndReason.CONNRESET);
+  one.conn.end();
+  await world.advance(1000);
+  one.conn.resume();
+  await world.advance(1000);
+  t.is(one.text.length, 8 * 16 * 1024);
+  t.is(server.connectionCount, 0);
 });
 
 test('a broken stream ends the connection, after what came before it', async (t) => {
