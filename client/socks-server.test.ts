@@ -377,6 +377,10 @@ test('SocksPolicy decides who may connect', async (t) => {
   const { app, asked } = await setUp('9050', 'SocksPolicy reject 127.0.0.0/8');
   t.true((await app(SITE)).closed);
   t.is(asked.length, 0);
+  const ports = await setUp('9050', 'SocksPolicy accept 127.0.0.0/8:9050, reject *:*');
+  t.false((await ports.app(SITE)).closed, 'ports say nothing');
+  const refused = await setUp('9050', 'SocksPolicy reject 127.0.0.0/8:9050');
+  t.true((await refused.app(SITE)).closed);
 });
 
 test('user name, password and flags make the isolation', async (t) => {

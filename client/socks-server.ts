@@ -7,7 +7,7 @@
 import { BeginFlag } from '../shared/cell/relay-cells.js';
 import { sensitive } from '../shared/log/sensitive.js';
 import type { Log } from '../shared/log/types.js';
-import { parsePolicyLines } from '../shared/netdoc/policy.js';
+import { makePolicy, parsePolicyLines } from '../shared/netdoc/policy.js';
 import type { Clock, Conn, Listener, Transport } from '../shared/runtime/types.js';
 import type { Options, PortOption } from '../shared/torrc/options.js';
 import { ipBytes, reverseName } from './address.js';
@@ -62,7 +62,7 @@ export class SocksServer implements AppPort {
   private readonly by: ReadonlySet<IsolationField>;
   private readonly sessionGroup: string;
   private readonly connections = new Set<AppConnection>();
-  private readonly admits: (host: string, port: number) => boolean;
+  private readonly admits: (host: string) => boolean;
   private listener: Listener | undefined;
   private lastWarning = Number.NEGATIVE_INFINITY;
   private unsafeSince = 0;
@@ -75,9 +75,10 @@ export class SocksServer implements AppPort {
     this.extendedErrors = port.flags.has('extendederrors');
     this.by = isolationOfFlags(port.flags);
     this.sessionGroup = sessionGroupOf(port.flags, `port ${++groups}`);
-    const policy = parsePolicyLines(parts.options.SocksPolicy);
-    this.admits = (host, clientPort) =>
-      parts.options.SocksPolicy.length === 0 || policy.allows(host, clientPort);
+    const { entries } = parsePolicyLines(parts.options.SocksPolicy);
+    // Ports mean nothing here (C tor: load_policy_from_option).
+    const policy = makePolicy(entries.map((entry) => ({ ...entry, low: 1, high: 65535 })));
+    this.admits = (host) => entries.length === 0 || policy.allows(host, 1);
   }
 
   /** Opens the port. */
@@ -92,7 +93,7 @@ export class SocksServer implements AppPort {
   }
 
   private accept(conn: Conn): void {
-    if (!this.admits(conn.remote.host, conn.remote.port)) {
+    if (!this.admits(conn.remote.host)) {
       this.log.info('SocksPolicy refused a connection', { from: sensitive(conn.remote.host) });
       conn.destroy();
       return;
