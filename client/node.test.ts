@@ -64,18 +64,30 @@ test('a port that others can reach is warned about', async (t) => {
   await world.until(node.stop());
 });
 
-test('with DisableNetwork no port is open', async (t) => {
-  const { world, env, events, log } = setUp();
-  const options = clientOptions(
-    'SocksPort 127.8.0.1:9050',
-    'HTTPTunnelPort 127.8.0.1:9080',
-    'DisableNetwork 1',
-  );
+test('with DisableNetwork no port is open, and requests fail in their time', async (t) => {
+  const { world, env, events } = setUp();
+  const options = clientOptions('SocksPort 127.8.0.1:9050', 'DisableNetwork 1', 'SocksTimeout 30 seconds');
   const node = await world.until(startClient(options, env));
   t.deepEqual(node.ports, []);
-  t.false(events.some((event) => event.type === 'listening'));
-  t.true(log.has('notice', 'DisableNetwork is set'));
+  await t.throwsAsync(world.until(env.transport.dialTcp({ host: '127.8.0.1', port: 9050 })));
+  await t.throwsAsync(world.until(node.connect('site.example', 80)), { code: 'client/network-unreachable' });
+  t.deepEqual(
+    events.filter((event) => event.type === 'bootstrap').map((event) => event.percent),
+    [0],
+  );
   await world.until(node.stop());
+});
+
+test('a disk that fails at the start leaves no port open behind', async (t) => {
+  const { world, env, store } = setUp();
+  const options = clientOptions('SocksPort 127.8.0.1:9050');
+  const failing = {
+    ...store,
+    read: (name: string) =>
+      /guards|build-times/.test(name) ? store.read(name) : Promise.reject(new Error('disk failure')),
+  };
+  await t.throwsAsync(world.until(startClient(options, { ...env, store: failing })), { message: /disk/ });
+  await t.throwsAsync(world.until(env.transport.dialTcp({ host: '127.8.0.1', port: 9050 })));
 });
 
 test('nonsense is no destination, and an onion name goes to no exit', async (t) => {

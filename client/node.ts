@@ -208,20 +208,24 @@ class Client implements ClientNode {
     this.bootstrap.reached('starting');
     if (options.DirAuthority.length === 0)
       throw new CepaError('client/config', 'no DirAuthority is configured: there is nobody to trust');
-    if (options.DisableNetwork) {
-      env.log.notice('DisableNetwork is set: opening no port, not connecting to anything.');
-      return;
-    }
+    if (options.DisableNetwork)
+      env.log.notice('DisableNetwork is set: no port is opened, and no connection made.');
+    else await this.goOnline();
+    // Without network, too: what is asked for fails in its time.
+    this.tick();
+  }
+
+  private async goOnline(): Promise<void> {
+    const { SocksPort, HTTPTunnelPort } = this.options;
     try {
-      for (const port of options.SocksPort) await this.listen('socks', port);
-      for (const port of options.HTTPTunnelPort) await this.listen('http', port);
+      for (const port of SocksPort) await this.listen('socks', port);
+      for (const port of HTTPTunnelPort) await this.listen('http', port);
+      await this.directory.load();
     } catch (error) {
       await this.stop();
       throw error;
     }
-    await this.directory.load();
     this.directory.start();
-    this.tick();
   }
 
   private async listen(kind: 'socks' | 'http', option: PortOption): Promise<void> {
