@@ -4,8 +4,10 @@
  * ```ts
  * const node = await startClient(options, env);
  * const socket = await connect(node, 'example.com', 80);
- * socket.end('GET / HTTP/1.0\r\n\r\n');
+ * socket.write('GET / HTTP/1.0\r\n\r\n');
  * ```
+ *
+ * Exits of C tor take `end` for the end of both directions: an answer that is still wanted would be lost.
  *
  * @module
  */
