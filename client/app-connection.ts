@@ -27,6 +27,8 @@ export interface AppPort {
   readonly clock: Clock;
   readonly log: Log;
   readonly extendedErrors: boolean;
+  /** Families of addresses it takes, the preferred one first. */
+  readonly families: readonly (4 | 6)[];
   /** Checks and makes the request; a refusal that needs no network is thrown as StreamError. */
   open(request: ProxyRequest, conn: AppConnection): StreamRequest;
   /** It is gone. */
@@ -165,7 +167,7 @@ export class AppConnection {
   /** The name was looked up. */
   resolved(answers: readonly ResolvedAnswer[]): void {
     if (this.state !== 'waiting') return;
-    const answer = pick(answers, this.proxy!);
+    const answer = pick(answers, this.proxy!, this.port.families);
     if (answer === undefined) {
       this.failed(new StreamError('host-unreachable', 'the name does not resolve'));
       return;
@@ -233,12 +235,18 @@ export class AppConnection {
   }
 }
 
-/** The answer that fits the request: a name for RESOLVE_PTR, else an address, IPv4 first (all SOCKS4 can say). */
-function pick(answers: readonly ResolvedAnswer[], request: ProxyRequest): string | undefined {
+/** The answer that fits the request: a name for RESOLVE_PTR, else an address. */
+function pick(
+  answers: readonly ResolvedAnswer[],
+  request: ProxyRequest,
+  families: readonly (4 | 6)[],
+): string | undefined {
   if (request.command === 'resolve-ptr') {
     const name = answers.find((answer) => answer.type === 'name');
     return name?.name;
   }
   const addresses = answers.filter((answer) => answer.type === 'address').map((answer) => answer.address);
-  return addresses.find((address) => !address.includes(':')) ?? addresses[0];
+  return families
+    .map((family) => addresses.find((address) => address.includes(':') === (family === 6)))
+    .find((address) => address !== undefined);
 }

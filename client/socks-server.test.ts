@@ -308,6 +308,30 @@ test('RESOLVE and RESOLVE_PTR', async (t) => {
   t.is(four.hex, '0500' + '05040001000000000000');
 });
 
+test('RESOLVE answers with a family that the port takes, the preferred first', async (t) => {
+  const four = '050000010102030400' + '00';
+  const six = '05000004' + '20010DB8000000000000000000000001' + '0000';
+  const failed = '05040001000000000000';
+  for (const [flags, both, onlyFour] of [
+    ['', four, four],
+    ['PreferIPv6', six, four],
+    ['NoIPv4Traffic', six, failed],
+    ['NoIPv6Traffic PreferIPv6', four, four],
+  ] as const) {
+    const { world, asked, app } = await setUp(`9050 ${flags}`);
+    const answers = [
+      { type: 'address', address: '1.2.3.4', ttl: 60 },
+      { type: 'address', address: '2001:db8::1', ttl: 60 },
+    ] as const;
+    for (const [i, want] of [both, onlyFour].entries()) {
+      const one = await app(concat(hex('05 01 00 05 f0 00 03 0c'), bytesOf('site.example'), hex('0000')));
+      asked[i]!.client.resolved(answers.slice(0, 2 - i));
+      await world.advance(10);
+      t.is(one.hex, `0500${want}`, flags);
+    }
+  }
+});
+
 const BY_ADDRESS = hex('05 01 00 05 01 00 01 01020304 0050');
 
 test('addresses are warned about once a minute, without naming them', async (t) => {

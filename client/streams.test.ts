@@ -341,6 +341,24 @@ test('a name that must not be reached over IPv4 goes to an exit that allows the 
   }
 });
 
+test('an exit that connects over a family that was not allowed is not believed', async (t) => {
+  for (const [flags, address, good] of [
+    [BeginFlag.IPV6_OK | BeginFlag.IPV4_NOT_OK, '93.184.216.34', false],
+    [BeginFlag.IPV6_OK | BeginFlag.IPV4_NOT_OK, '2001:db8::1', true],
+    [0, '2001:db8::1', false],
+    [0, '93.184.216.34', true],
+  ] as const) {
+    const set = setUp([...RELAYS, { flags: EXIT, policy: 'accept 80', policy6: 'accept 80' }]);
+    const outcome = await ask(set, { ...(web() as StreamTarget & { kind: 'connect' }), flags });
+    const [first] = set.factory.builds as [FakeBuild];
+    await succeed(set, first);
+    first.last.stream.handlers.connected?.(address, 60);
+    t.is(outcome.stream !== undefined, good, address);
+    t.is(outcome.error?.kind, good ? undefined : 'host-unreachable');
+    t.is(first.last.stream.aborted !== undefined, !good);
+  }
+});
+
 test('after MaxCircuitDirtiness a circuit takes no new streams, and closes with its last one', async (t) => {
   const set = setUp(RELAYS, 'LearnCircuitBuildTimeout 0', 'MaxCircuitDirtiness 60 seconds');
   await ask(set);

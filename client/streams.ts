@@ -257,15 +257,23 @@ export class StreamManager {
   private connected(pending: Pending, address: string | undefined): void {
     const { current } = pending;
     if (!current || pending.over) return;
-    if (address !== undefined && this.isForbidden(address)) {
+    const wrong = address === undefined ? undefined : this.whatIsWrong(pending.target, address);
+    if (wrong) {
       this.release(pending);
       current.stream.abort(EndReason.MISC);
-      this.fail(pending, 'host-unreachable', 'the name resolved to an internal address');
+      this.fail(pending, 'host-unreachable', `the name resolved to an address ${wrong}`);
       return;
     }
     pending.over = true;
     current.timer.cancel();
     pending.client.connected(current.stream);
+  }
+
+  private whatIsWrong(target: StreamTarget, address: string): string | undefined {
+    if (this.isForbidden(address)) return 'of an inner network';
+    const flags = target.kind === 'connect' ? target.flags : BeginFlag.IPV6_OK;
+    const allowed = address.includes(':') ? flags & BeginFlag.IPV6_OK : ~flags & BeginFlag.IPV4_NOT_OK;
+    return allowed === 0 ? 'of a family that was not allowed' : undefined;
   }
 
   /** A name that stands for an address of some inner network is a trick (C tor: ClientDNSRejectInternalAddresses). */
