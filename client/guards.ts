@@ -117,10 +117,10 @@ export class GuardManager {
       .filter((relay) => relay !== undefined && relay.micro === undefined) as Relay[];
   }
 
-  /** What to save; `undefined` when nothing changed since the last call. */
-  takeChanges(): SavedGuards | undefined {
+  /** What to save; `undefined` when nothing changed since the last call, unless `all` is wanted. */
+  takeChanges(all = false): SavedGuards | undefined {
     const { default: usual, restricted } = this.samples;
-    if (!usual.changed && !restricted.changed) return undefined;
+    if (!all && !usual.changed && !restricted.changed) return undefined;
     usual.changed = false;
     restricted.changed = false;
     return { default: usual.save(), restricted: restricted.save() };

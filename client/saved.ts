@@ -13,6 +13,8 @@ const GUARDS_FILE = 'cepa-state/guards';
 const TIMES_FILE = 'cepa-state/build-times';
 /** Build times change with every circuit: they are saved this often at most, milliseconds. */
 const TIMES_INTERVAL = 60_000;
+/** After a failure all is written again, so much later; milliseconds. */
+const RETRY = 60_000;
 
 /** What was saved, as far as it can be read. */
 export async function loadSaved(
@@ -32,6 +34,8 @@ export class Saver {
   private readonly times: BuildTimes;
   private writing: Promise<void> = Promise.resolve();
   private timesSavedAt = Number.NEGATIVE_INFINITY;
+  /** When to try again what could not be written. */
+  private retryAt: number | undefined;
 
   constructor(store: Store, log: Log, guards: GuardManager, times: BuildTimes) {
     this.store = store;
@@ -42,19 +46,25 @@ export class Saver {
 
   /** Guards at once, build times now and then; `all` for the last time. */
   save(now: number, all = false): Promise<void> {
-    const guards = this.guards.takeChanges();
-    if (guards) this.write(GUARDS_FILE, guardStateKind.version, guards);
-    if (this.times.changed && (all || now - this.timesSavedAt >= TIMES_INTERVAL)) {
+    const again = this.retryAt !== undefined && (all || now >= this.retryAt);
+    if (again) this.retryAt = undefined;
+    const guards = this.guards.takeChanges(again);
+    if (guards) this.write(now, GUARDS_FILE, guardStateKind.version, guards);
+    const due = all || now - this.timesSavedAt >= TIMES_INTERVAL;
+    if (again || (this.times.changed && due)) {
       this.times.changed = false;
       this.timesSavedAt = now;
-      this.write(TIMES_FILE, buildTimesKind.version, this.times.save());
+      this.write(now, TIMES_FILE, buildTimesKind.version, this.times.save());
     }
     return this.writing;
   }
 
-  private write(name: string, version: number, value: unknown): void {
+  private write(now: number, name: string, version: number, value: unknown): void {
     this.writing = this.writing
       .then(() => saveState(this.store, name, version, value))
-      .catch((error: Error) => this.log.warn(`Cannot save ${name}: ${error.message}`));
+      .catch((error: Error) => {
+        this.log.warn(`Cannot save ${name}: ${error.message}`);
+        this.retryAt = now + RETRY;
+      });
   }
 }
