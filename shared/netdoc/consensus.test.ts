@@ -192,6 +192,11 @@ const INVALID: readonly [name: string, text: string, field: string][] = [
 for (const [name, text, field] of INVALID)
   test(`consensus: refuses ${name}`, (t) => refuses(t, () => parseConsensus(text), `consensus.${field}`));
 
+test('a relay that writes its protocols oddly, as C tor lets it, does not spoil the consensus', (t) => {
+  const text = MD.replace(/\npr .*/, '\npr Link=04-005 Relay=2');
+  t.true(parseConsensus(text).routers[0]!.protocols.has('Link', 5));
+});
+
 test('mutated documents are read or refused', (t) => {
   survives(t, MD, parseConsensus);
   survives(t, NS, parseConsensus, 100);

@@ -24,6 +24,14 @@ test('the text survives', (t) => {
   t.is(parseProtocols(text).toString(), text);
 });
 
+test('what C tor reads is read, for it stands in a consensus: zeros in front, lists as long as a descriptor', (t) => {
+  t.deepEqual(parseProtocols('Link=05 Relay=002-0004').versions('Relay'), [2, 3, 4]);
+  t.deepEqual(parseProtocols('Link=05').versions('Link'), [5]);
+  t.deepEqual(parseProtocols('Link=000').versions('Link'), [0]);
+  const long = `Link=5${' Foo-0123456789=1'.repeat(1100)}`;
+  t.true(long.length > 17_000 && parseProtocols(long).has('Link', 5));
+});
+
 test('what is written canonically reads back', (t) => {
   const entries = fc.uniqueArray(
     fc.tuple(
@@ -53,6 +61,8 @@ for (const bad of [
   'Link=-3',
   'Link=5-3',
   'Link=64',
+  'Link=064',
+  'Link=0x5',
   'Link=1,,2',
   'Link=1,',
   'Li_nk=1',

@@ -3,7 +3,8 @@
  * router entries and the recommended and required lines of consensuses.
  *
  * Versions are 0 to 63; each number is a capability of its own; a range is short for its members. A name may be
- * given no versions (`Foo=`). Limits are those of C tor's `parse_protocol_list`.
+ * given no versions (`Foo=`). Exactly what C tor's `parse_protocol_list` takes is taken: a relay's own list stands in
+ * the consensus as it wrote it, and one entry that is not read spoils the document.
  *
  * @module
  */
@@ -13,8 +14,6 @@ import { decimalAt } from './numbers.js';
 /** Highest version there can be. */
 export const MAX_PROTOCOL_VERSION = 63;
 const MAX_NAME_LENGTH = 100;
-/** Longest list that is looked at; C tor's own is 150 characters. */
-const MAX_LIST_LENGTH = 16384;
 
 /** Which versions of which subprotocols are supported. */
 export interface ProtocolSet {
@@ -73,7 +72,10 @@ class ParsedProtocolSet implements ProtocolSet {
 }
 
 function versionAt(text: string, from: number, to: number, field: string): number {
-  const version = decimalAt(text, from, to, 2);
+  let at = from;
+  // C tor reads past any number of zeros in front.
+  while (at < to - 1 && text[at] === '0') at++;
+  const version = decimalAt(text, at, to, 2);
   if (version < 0 || version > MAX_PROTOCOL_VERSION)
     throw new DecodeError(field, `not a version: ${JSON.stringify(text.slice(from, to))}`);
   return version;
@@ -104,7 +106,6 @@ function readEntry(entry: string, sets: Map<string, VersionBits>, field: string)
  * @throws DecodeError naming `field`.
  */
 export function parseProtocols(text: string, field = 'proto'): ProtocolSet {
-  if (text.length > MAX_LIST_LENGTH) throw new DecodeError(field, `list of ${text.length} characters`);
   const sets = new Map<string, VersionBits>();
   for (const entry of text.split(' ')) if (entry !== '') readEntry(entry, sets, field);
   return new ParsedProtocolSet(text, sets);
