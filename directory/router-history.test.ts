@@ -24,6 +24,19 @@ test('a relay nobody has seen has no history', (t) => {
   t.is(history.timeKnown(A, NOW), 0);
 });
 
+test('a clock that is set back makes no negative times: our own vote would be malformed', (t) => {
+  const history = new RouterHistory();
+  history.reachable(A, '1.2.3.4:9001', at(600), PENALTY);
+  t.is(history.timeKnown(A, at(0)), 0);
+  t.is(history.meanTimeBetweenFailures(A, at(0)), 0);
+  t.is(history.fractionalUptime(A, at(0)), 0);
+  history.unreachable(A, at(700));
+  t.is(history.timeKnown(A, at(0)), 100);
+  t.is(history.fractionalUptime(A, at(0)), 1);
+  history.reachable(A, '1.2.3.4:9001', at(0), PENALTY);
+  t.is(history.timeKnown(A, at(0)), 100);
+});
+
 test('runs, downtime and the run under way all count', (t) => {
   const history = watched();
   const now = at(5 * HOUR);

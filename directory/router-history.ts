@@ -37,6 +37,9 @@ export interface HistorySnapshot {
 
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
+/** Seconds since `start`; none where it lies ahead, the clock having been set back, and none where it is not set. */
+const since = (start: number, now: number): number => (start === 0 ? 0 : Math.max(0, seconds(now) - start));
+
 const newHistory = (): RelayHistory => ({
   weightedRunLength: 0,
   totalRunWeights: 0,
@@ -83,7 +86,7 @@ export class RouterHistory {
     const moved = history.reachedAt !== '' && history.reachedAt !== address;
     if (history.startOfRun === 0) history.startOfRun = at;
     if (history.startOfDowntime !== 0) {
-      history.totalWeightedTime += at - history.startOfDowntime;
+      history.totalWeightedTime += since(history.startOfDowntime, now);
       history.startOfDowntime = 0;
     } else if (moved) {
       history.reachedAt = '';
@@ -142,17 +145,15 @@ export class RouterHistory {
 
   /** Seconds since it came up; 0 when it is down or unknown. */
   uptime(id: RelayId, now: number): number {
-    const start = this.relays.get(id)?.startOfRun ?? 0;
-    return start === 0 ? 0 : Math.max(0, seconds(now) - start);
+    return since(this.relays.get(id)?.startOfRun ?? 0, now);
   }
 
   /** Weighted mean time between failures, seconds. */
   meanTimeBetweenFailures(id: RelayId, now: number): number {
     const history = this.relays.get(id);
     if (!history) return 0;
-    const running = history.startOfRun !== 0;
-    const total = history.weightedRunLength + (running ? seconds(now) - history.startOfRun : 0);
-    const weights = history.totalRunWeights + (running ? 1 : 0);
+    const total = history.weightedRunLength + since(history.startOfRun, now);
+    const weights = history.totalRunWeights + (history.startOfRun !== 0 ? 1 : 0);
     return weights < STABILITY_EPSILON ? 0 : total / weights;
   }
 
@@ -160,17 +161,15 @@ export class RouterHistory {
   fractionalUptime(id: RelayId, now: number): number {
     const history = this.relays.get(id);
     if (!history) return 0;
-    const run = history.startOfRun !== 0 ? seconds(now) - history.startOfRun : 0;
     const total = this.timeKnown(id, now);
-    return total === 0 ? 0 : (history.weightedUptime + run) / total;
+    return total === 0 ? 0 : (history.weightedUptime + since(history.startOfRun, now)) / total;
   }
 
   /** Weighted time it has been watched for, seconds. */
   timeKnown(id: RelayId, now: number): number {
     const history = this.relays.get(id);
     if (!history) return 0;
-    const since = history.startOfRun || history.startOfDowntime;
-    return history.totalWeightedTime + (since === 0 ? 0 : seconds(now) - since);
+    return history.totalWeightedTime + since(history.startOfRun || history.startOfDowntime, now);
   }
 
   /** Whether mean times between failures may be used instead of uptimes. */

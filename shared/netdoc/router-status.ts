@@ -198,12 +198,13 @@ const methodLine: ItemCodec<MethodDigest> = lineOf(
   ({ methods, digest }) => `${methods.join(',')} sha256=${digest}`,
 );
 
+/** What nobody decides by, C tor not even reading it: what is no number is left out. */
 const statsLine: ItemCodec<ReadonlyMap<string, number>> = lineOf(
   (item) => {
     const stats = new Map<string, number>();
-    for (const [name, text] of pairsOf(item)) {
-      if (!/^\d{1,15}(\.\d{1,9})?$/.test(text)) item.fail(`${name} is not a number`);
-      stats.set(name, Number(text));
+    for (const word of item.args(0)) {
+      const [, name = '', value] = /^([^=]+)=(\d{1,15}(?:\.\d{1,9})?)$/.exec(word) ?? [];
+      if (value !== undefined) stats.set(name, Number(value));
     }
     return stats;
   },
