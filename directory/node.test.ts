@@ -95,6 +95,26 @@ test('authorities tell of the relays they have reached, and vote at other times 
   await network.stop();
 });
 
+test('approved-routers is read again with the configuration: a bad relay goes without a restart', async (t) => {
+  const network = await started('approved');
+  const { fingerprint } = network.relays[1]!.node!;
+  const listed = () => consensusOf(network.authorities[0]!).routers.some(({ id }) => id === fingerprint);
+  const rule = async (text: string) => {
+    for (const site of network.authorities) {
+      site.store.files.set('approved-routers', bytesOf(text));
+      network.reloadAuthority(site);
+    }
+    await network.world.advance(INTERVAL);
+  };
+  t.true(listed());
+  await rule(`!reject ${fingerprint}\nnonsense\n`);
+  t.false(listed());
+  t.true(network.authorities[0]!.log.has('warn', 'ignoring a line that names no relay: nonsense'));
+  await rule('');
+  t.true(listed());
+  await network.stop();
+});
+
 /** A clock that is a millisecond behind when it is first asked, as after a timer of Node's that came early, and right then. */
 function early(clock: Clock): Clock {
   let asked = 0;

@@ -87,7 +87,10 @@ export interface AuthorityNode {
   readonly v3ident: RelayId;
   readonly cache: DirCache;
   status(): AuthorityStatus;
-  /** Takes over what its relay can change while running; the names of all options it takes over. */
+  /**
+   * Takes over what its relay can change while running, the times of votes, and `approved-routers`; the names of all
+   * options it takes over.
+   */
   reload(options: Options): readonly string[];
   stop(graceful: boolean): Promise<void>;
 }
@@ -208,9 +211,7 @@ class Authority implements AuthorityNode {
     );
     cache.certificates.add(this.keys.certificate);
     await loadPins(env.store, pins, env.log);
-    const approved = await readApprovedRouters(env.store);
-    for (const line of this.rules.loadApprovedRouters(approved ?? ''))
-      env.log.warn(`approved-routers: ignoring a line that names no relay: ${line}`);
+    await this.loadApproved();
 
     const saved = await loadHistory(env.store, env.log);
     this.history = new RouterHistory(saved?.history, now);
@@ -242,6 +243,15 @@ class Authority implements AuthorityNode {
       },
       await loadSharedRandom(env.store, env.log),
     );
+  }
+
+  /** Reads `approved-routers`. Without such a file the rules stay as they are, as with C tor. */
+  private async loadApproved(): Promise<void> {
+    const { log, store } = this.env;
+    const approved = await readApprovedRouters(store);
+    if (approved === undefined) return;
+    for (const line of this.rules.loadApprovedRouters(approved))
+      log.warn(`approved-routers: ignoring a line that names no relay: ${line}`);
   }
 
   private makeRoster(): Roster {
@@ -379,6 +389,11 @@ class Authority implements AuthorityNode {
     const changed = TIMING.filter((name) => this.options[name] !== options[name]);
     for (const name of changed) Object.assign(this.options, { [name]: options[name] });
     if (changed.length > 0) this.voting.reschedule();
+    const { clock, log } = this.env;
+    const approved = this.loadApproved().catch((error: Error) =>
+      log.warn(`Cannot read approved-routers, going on with the old rules: ${error.message}`),
+    );
+    void clock.hold(approved);
     return [...TIMING, ...this.relay.reload(options)];
   }
 
