@@ -131,6 +131,21 @@ test('a round: votes, signatures, two flavours with three signatures', (t) => {
   t.is(all[0]!.exchange.voteOf(all[1]!.id, 'next'), undefined);
 });
 
+test('an authority that calls itself what no relay may cannot keep the others from a consensus', (t) => {
+  for (const nickname of ['auth2-legacy', 'not_a_nickname']) {
+    const [a, b, c] = voters();
+    a!.exchange.act(at(20));
+    const { schedule } = a!.exchange;
+    const authority = { ...template.authority, identity: c!.id, nickname };
+    const odd = c!.vote(schedule, at(20), { authority, legacyDirKey: '0'.repeat(40) });
+    for (const body of [b!.vote(schedule, at(20)), odd])
+      t.is(a!.exchange.addVotes(body, 'posted', 'x', at(21)).status, 200);
+    a!.exchange.act(at(25));
+    t.true(a!.exchange.pendingConsensus('ns')!.includes(`\ndir-source ${nickname}-legacy 000`));
+    t.notThrows(() => a!.exchange.act(at(30)));
+  }
+});
+
 test('missing votes and signatures are asked for', (t) => {
   const [a, b, c] = voters();
   const now = at(20);

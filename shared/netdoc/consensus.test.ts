@@ -122,6 +122,11 @@ test('the entry of a legacy key has neither contact nor vote', (t) => {
   t.deepEqual(parseConsensus(appendSignatures(body, consensus.signatures)).authorities[0], legacy);
 });
 
+test('an authority may call itself what it likes, as with C tor: it is known by its identity', (t) => {
+  const [first] = parseConsensus(NS.replace('dir-source auth0 ', 'dir-source not_a-nickname ')).authorities;
+  t.is(first?.nickname, 'not_a-nickname');
+});
+
 const HEX = 'ABCDEF0123456789ABCDEF0123456789ABCDEF01';
 const INVALID: readonly [name: string, text: string, field: string][] = [
   ['nothing', '', 'network-status-version'],

@@ -22,7 +22,6 @@ import {
   int32Pairs,
   line,
   lineOf,
-  nicknameArg,
   objectOf,
   protocols,
   time,
@@ -121,13 +120,14 @@ export function checkTimes(
 /** `dir-source`: an authority without its contact line. */
 export type DirSource = Omit<AuthorityEntry, 'contact' | 'voteDigest'>;
 
-/** `dir-source nickname identity hostname address DirPort ORPort`. */
+/**
+ * `dir-source nickname identity hostname address DirPort ORPort`. The nickname is any word: it is copied from the vote
+ * into the consensus, and the entry of an identity key used before has `-legacy` behind it.
+ */
 export const dirSource: ItemCodec<DirSource> = lineOf(
   (item) => {
     const [nickname = '', identity, hostname = '', address = '', dirPort, orPort] = item.args(6);
     if (ipv4Number(address) < 0) item.fail(`not an IPv4 address: ${JSON.stringify(address.slice(0, 40))}`);
-    // The entry of an identity key used before is marked in its name.
-    nicknameArg(item, nickname.endsWith('-legacy') ? nickname.slice(0, -'-legacy'.length) : nickname);
     return {
       nickname,
       identity: hexIdArg(item, identity),
