@@ -142,6 +142,13 @@ test('an extra-info goes with the descriptor that names it', (t) => {
 
 test('private addresses', (t) => {
   t.true(isPrivateAddress('fc00::1'));
+  t.true(isPrivateAddress('::1'));
+  // Carrier-grade NAT: not in what `private` means in policies, but no address to be reached at.
+  t.true(isPrivateAddress('100.64.0.1'));
+  t.true(isPrivateAddress('::ffff:10.0.0.1'));
+  t.false(isPrivateAddress('100.128.0.1'));
+  t.false(isPrivateAddress('::8.8.8.8'));
+  t.false(isPrivateAddress('::ffff:8.8.8.8'));
   t.true(isPrivateAddress('not an address'));
   t.false(isPrivateAddress('8.8.8.8'));
   t.false(isPrivateAddress('2001:db8::1'));

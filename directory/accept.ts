@@ -5,11 +5,11 @@
  * @module
  */
 
+import { isPrivate } from '../relay/addresses.js';
 import { DecodeError } from '../shared/bytes/errors.js';
 import { sameBytes } from '../shared/bytes/text.js';
-import { parseIp, samePrefix } from '../shared/netdoc/address.js';
+import { parseIp } from '../shared/netdoc/address.js';
 import { checkExtraInfo } from '../shared/netdoc/extra-info.js';
-import { PRIVATE_NETS } from '../shared/netdoc/private-nets.js';
 import type { ExtraInfo, ServerDescriptor } from '../shared/netdoc/types.js';
 import type { KeyPins } from './key-pinning.js';
 import type { RelayRules } from './relay-rules.js';
@@ -48,11 +48,7 @@ export type Admission =
 const rejected = (reason: string): Admission => ({ verdict: 'rejected', reason });
 
 /** Whether an address is of no use on the internet. */
-export function isPrivateAddress(host: string): boolean {
-  const bytes = parseIp(host);
-  if (!bytes) return true;
-  return PRIVATE_NETS.some(({ address, bits }) => samePrefix(bytes, address, bits));
-}
+export const isPrivateAddress = (host: string): boolean => parseIp(host) === undefined || isPrivate(host);
 
 const hasPrivateAddress = ({ address, orAddresses }: ServerDescriptor): boolean =>
   isPrivateAddress(address) || orAddresses.some(({ host }) => host.includes(':') && isPrivateAddress(host));
