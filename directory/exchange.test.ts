@@ -273,9 +273,12 @@ test('which signatures are refused', (t) => {
 });
 
 test('waiting signatures are bounded', (t) => {
-  const { a } = computed();
-  for (let i = 0; i < 64; i++) t.is(a.exchange.addSignatures('x', 'b').status, 200);
-  t.is(a.exchange.addSignatures('x', 'b').status, 503);
+  const { a, signatures } = computed();
+  // By size too: whoever can reach the DirPort may send 16 MB at a time, long before there is a consensus.
+  for (const text of ['x', `${signatures}${'opt x\n'.repeat(100_000)}`])
+    t.regex(a.exchange.addSignatures(text, 'b').reason, /^Couldn't parse/);
+  for (let i = 0; i < 64; i++) t.is(a.exchange.addSignatures(signatures, 'b').status, 200);
+  t.is(a.exchange.addSignatures(signatures, 'b').status, 503);
 });
 
 test('an authority that wakes up late does all that is due', (t) => {

@@ -93,7 +93,7 @@ export class Exchange {
   /** Index into STEPS of what is to be done next. */
   private step = 0;
   private pending = new Map<Flavor, PendingConsensus>();
-  private queued: { readonly text: string; readonly from: string }[] = [];
+  private queued: { readonly offered: DetachedSignatures; readonly from: string }[] = [];
 
   constructor(host: ExchangeHost, now: number) {
     this.host = host;
@@ -173,11 +173,6 @@ export class Exchange {
 
   /** Takes detached signatures; kept for later when our own consensus is not there yet. */
   addSignatures(text: string, from: string): Receipt {
-    if (this.pending.size === 0) {
-      if (this.queued.length >= MAX_QUEUED) return { status: 503, reason: 'Too many signatures are waiting' };
-      this.queued.push({ text, from });
-      return { status: 200, reason: 'Signature queued' };
-    }
     let offered: DetachedSignatures;
     try {
       offered = parseDetachedSignatures(text);
@@ -185,7 +180,10 @@ export class Exchange {
       if (!(error instanceof DecodeError)) throw error;
       return { status: 400, reason: `Couldn't parse detached signatures: ${error.message}` };
     }
-    return this.addParsedSignatures(offered, from);
+    if (this.pending.size > 0) return this.addParsedSignatures(offered, from);
+    if (this.queued.length >= MAX_QUEUED) return { status: 503, reason: 'Too many signatures are waiting' };
+    this.queued.push({ offered, from });
+    return { status: 200, reason: 'Signature queued' };
   }
 
   private addParsedSignatures(offered: DetachedSignatures, from: string): Receipt {
@@ -287,7 +285,7 @@ export class Exchange {
     );
     const { queued } = this;
     this.queued = [];
-    for (const { text, from } of queued) this.addSignatures(text, from);
+    for (const { offered, from } of queued) this.addParsedSignatures(offered, from);
     return [{ type: 'post-signatures', body: this.pendingSignatures()! }];
   }
 
