@@ -140,6 +140,8 @@ export interface PolicyLine {
 
 const policyLine: ItemCodec<PolicyLine> = {
   read(item) {
+    // They crashed older Tors, and no C tor reads a descriptor that has one.
+    if (item.keyword.endsWith('6')) item.fail('what is open for IPv6 belongs into ipv6-policy');
     const [pattern = '', ...more] = item.args(1);
     if (more.length > 0) item.fail('more than one pattern');
     const entries = within(item, () => parsePolicyRule(item.keyword, pattern, 'descriptor'));

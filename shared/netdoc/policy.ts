@@ -10,7 +10,8 @@
  *
  * In a torrc `*` means both families (`accept6 *`: IPv6 only) and `accept6` wants an IPv6 address. In a server
  * descriptor `*` is IPv4, `*4` and `*6` are unknown, and `accept`/`reject` take IPv4 only, `accept6`/`reject6` IPv6
- * only [router_add_exit_policy]: a mismatch spoils the descriptor.
+ * only [router_add_exit_policy]: a mismatch spoils the descriptor, and so does any `accept6` or `reject6` in it, which
+ * descriptor-table.ts sees to.
  *
  * @module
  */

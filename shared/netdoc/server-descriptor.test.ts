@@ -244,6 +244,11 @@ const INVALID: readonly [name: string, text: string, field: string][] = [
   ['no policy', resigned(/\n(accept|reject) .*/g, ''), 'accept'],
   ['a bad policy', resigned(/\nreject \*:\*/, '\nreject *:0'), 'reject'],
   ['reject6 with a star', resigned(/\nreject \*:\*/, '\nreject6 *:*'), 'reject6'],
+  [
+    'any reject6, as C tor does',
+    resigned(/\nreject \*:\*/, '\nreject6 [2001:db8::]/32:80\nreject *:*'),
+    'reject6',
+  ],
   ['two patterns', resigned(/\nreject \*:\*/, '\nreject *:80 *:81'), 'reject'],
   ['a bad ipv6-policy', resigned(/ipv6-policy .*/, 'ipv6-policy maybe 80'), 'ipv6-policy'],
   ['an or-address without port', resigned(/or-address .*/, 'or-address [::1]'), 'or-address'],
