@@ -160,6 +160,21 @@ export const joined = (syntax: string, separator: string): Kind<string | undefin
   join: (before, more) => (before === undefined ? more : `${before}${separator}${more}`),
 });
 
+const isParameter = (word: string): boolean => {
+  const value = /^[^=]+=(-?\d{1,10})$/.exec(word)?.[1];
+  return value !== undefined && Number(value) === (Number(value) | 0);
+};
+
+/** Words as in the `params` of a vote; lines add up. */
+export const parameters: Kind<string | undefined> = {
+  ...joined('NAME=VALUE …', ' '),
+  read(value) {
+    const bad = value.split(/\s+/).find((word) => word !== '' && !isParameter(word));
+    if (bad !== undefined) throw new ValueError(`${bad} is not a name, = and a whole number of 32 bits`);
+    return value;
+  },
+};
+
 /** TCP ports between commas. */
 export const portList: Kind<readonly number[]> = {
   syntax: 'PORT,PORT,…',

@@ -45,6 +45,15 @@ test('a given value stands against the testing default', (t) => {
   t.is(read.V3AuthVotingInterval, 20_000);
 });
 
+test('what cannot be voted as a parameter is refused: with a vote that nobody reads an authority has none', (t) => {
+  const lines = 'ConsensusParams cc_alg=2 low=-2147483648\nConsensusParams big=2147483647';
+  t.is(options(lines).ConsensusParams, 'cc_alg=2 low=-2147483648 big=2147483647');
+  for (const word of ['cc_alg', '=1', 'a=1,b=2', 'big=2147483648', 'low=-2147483649', 'half=0.5'])
+    t.deepEqual(problems(`ConsensusParams fine=1 ${word}`), [
+      `torrc:1: ConsensusParams: ${word} is not a name, = and a whole number of 32 bits`,
+    ]);
+});
+
 test('names without regard to case, comments, quotes, continuations', (t) => {
   const read = options(
     [

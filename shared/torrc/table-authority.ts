@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bool, fraction, integer, itemList, joined, lines, path, size, time } from './kinds.js';
+import { bool, fraction, integer, itemList, joined, lines, parameters, path, size, time } from './kinds.js';
 import type { Options } from './options.js';
 import type { Role, Rows } from './table-types.js';
 
@@ -234,7 +234,7 @@ export const authorityRows: Rows<AuthorityOptions & keyof Options> = {
     help: 'A relay that is up for so long gets the Stable flag whatever others are, while failures are too few to tell.',
   },
   ConsensusParams: {
-    kind: joined('NAME=VALUE …', ' '),
+    kind: parameters,
     roles,
     help: 'Network parameters to vote for; lines add up.',
   },
