@@ -36,7 +36,7 @@ test('a file of version 1.0 has no headers', (t) => {
 test('headers end with the terminator or the first relay', (t) => {
   const file = read(`${TIME}\nversion=1.4.0\nwith space=1\n=====\nlate=1\nbw=1 node_id=$${A}\n`);
   t.is(file.headers, `timestamp=${TIME} version=1.4.0`);
-  t.deepEqual(file.problems, ['line 5 has no bw and node_id']);
+  t.deepEqual(file.problems, ['line 5 has no usable bw and node_id']);
 });
 
 test('lines that do not count', (t) => {
@@ -47,8 +47,11 @@ test('lines that do not count', (t) => {
     `bw=1 node_id=$${A.slice(1)}`,
     `bw=1 node_id=$${A} node_id=$${A}`,
     `bw=1`,
+    // No vote that says so is read, our own neither.
+    `bw=4294967296 node_id=$${A}`,
   ];
   t.is(read(`${TIME}\n=====\n${lines.join('\n')}\n`).measured.size, 0);
+  t.is(read(`${TIME}\nbw=4294967295 node_id=$${A}\n`).measured.get(A), 4294967295);
 });
 
 test('stale, timeless and cut files', (t) => {

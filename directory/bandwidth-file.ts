@@ -19,6 +19,8 @@ const MAX_HEADERS = 50;
 /** Characters of the vote's headers line at most. */
 const MAX_HEADERS_LENGTH = 1024;
 const TERMINATOR = '=====';
+/** The most that a vote can say. */
+const MAX_BANDWIDTH = 2 ** 32 - 1;
 
 /** What was read of a bandwidth file. */
 export interface BandwidthFile {
@@ -44,6 +46,7 @@ function parseRelayLine(line: string): Line {
     if (word.startsWith('bw=')) {
       if (bandwidth !== undefined || !/^bw=\d{1,15}$/.test(word)) return 'incomplete';
       bandwidth = Number(word.slice(3));
+      if (bandwidth > MAX_BANDWIDTH) return 'incomplete';
     } else if (word.startsWith('node_id=')) {
       const match = /^node_id=\$?([0-9A-Fa-f]{40})$/.exec(word);
       if (id !== undefined || !match) return 'incomplete';
@@ -84,7 +87,7 @@ export function parseBandwidthFile(bytes: Uint8Array, now: number): BandwidthFil
     } else if (line === TERMINATOR) {
       pastHeaders = true;
     } else if (pastHeaders) {
-      if (parsed === 'incomplete') problems.push(`line ${i + 1} has no bw and node_id`);
+      if (parsed === 'incomplete') problems.push(`line ${i + 1} has no usable bw and node_id`);
     } else if (isHeader(line) && headers.length < MAX_HEADERS) {
       headers.push(line);
     }
