@@ -95,6 +95,12 @@ test('authorities tell of the relays they have reached, and vote at other times 
   await network.stop();
 });
 
+test('delays are voted in whole seconds, as C tor reads them', async (t) => {
+  const network = await started('fractions', 'V3AuthVoteDelay 4.5 seconds', 'V3AuthDistDelay 0.05 minutes');
+  t.deepEqual(consensusOf(network.authorities[0]!).votingDelay, { vote: 4, dist: 3 });
+  await network.stop();
+});
+
 test('approved-routers is read again with the configuration: a bad relay goes without a restart', async (t) => {
   const network = await started('approved');
   const { fingerprint } = network.relays[1]!.node!;

@@ -172,7 +172,10 @@ export function makeVote(input: VoteInput): MadeVote {
     validAfter,
     freshUntil: validAfter + interval,
     validUntil: validAfter + interval * options.V3AuthNIntervalsValid,
-    votingDelay: { vote: options.V3AuthVoteDelay / 1000, dist: options.V3AuthDistDelay / 1000 },
+    votingDelay: {
+      vote: Math.floor(options.V3AuthVoteDelay / 1000),
+      dist: Math.floor(options.V3AuthDistDelay / 1000),
+    },
     clientVersions: versionList(options, options.RecommendedClientVersions),
     serverVersions: versionList(options, options.RecommendedServerVersions),
     knownFlags: knownFlags(input.flags.choice),
