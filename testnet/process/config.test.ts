@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -56,4 +56,20 @@ test('a torrc that cannot be read says which and why', (t) => {
   t.throws(() => loadConfig({ role: 'client', files: [dirname(file)], args: [] }), {
     message: `${dirname(file)}: a directory, not a file`,
   });
+});
+
+test('an %include that cannot be looked at is a mistake of the configuration', (t) => {
+  const directory = scratch(t);
+  const torrc = join(directory, 'torrc');
+  const circle = join(directory, 'circle');
+  symlinkSync('circle', circle);
+  for (const pattern of [circle, `${directory}/circle/*`]) {
+    writeFileSync(torrc, `%include ${pattern}\n`);
+    const error = t.throws(() => loadConfig({ role: 'client', files: [torrc], args: [] }), {
+      instanceOf: ConfigFileError,
+    });
+    t.true(error.message.startsWith(`${circle}: `), error.message);
+  }
+  t.is(includeFiles('torrc/below', torrc), undefined);
+  t.deepEqual(includeFiles('torrc/*', torrc), []);
 });

@@ -55,12 +55,29 @@ export function loadConfig(source: ConfigSource): Loaded {
   });
 }
 
-const kindOf = (path: string) => {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found?.isDirectory() ? 'directory' : found?.isFile() ? 'file' : undefined;
-};
+function kindOf(path: string): 'directory' | 'file' | undefined {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found?.isDirectory() ? 'directory' : found?.isFile() ? 'file' : undefined;
+  } catch (error) {
+    // A file on the way there: nothing can be below it.
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+    throw new ConfigFileError(path, error);
+  }
+}
 
-/** As C tor: a directory stands for its files, `*` and `?` for any name; files that start with a dot are left out. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).filter((name) => !name.startsWith('.'));
+  } catch (error) {
+    throw new ConfigFileError(directory, error);
+  }
+}
+
+/**
+ * As C tor: a directory stands for its files, `*` and `?` for any name; files that start with a dot are left out. Throws
+ * a ConfigFileError for what cannot be looked at.
+ */
 export function includeFiles(pattern: string, from: string): TorrcFile[] | undefined {
   const full = isAbsolute(pattern) ? pattern : join(dirname(from), pattern);
   const wild = /[*?]/.test(full);
@@ -70,8 +87,7 @@ export function includeFiles(pattern: string, from: string): TorrcFile[] | undef
 }
 
 function filesIn(directory: string): string[] {
-  return readdirSync(directory)
-    .filter((name) => !name.startsWith('.'))
+  return namesIn(directory)
     .sort()
     .map((name) => join(directory, name))
     .filter((path) => kindOf(path) === 'file');
@@ -93,8 +109,8 @@ function expand(pattern: string): string[] {
     found = found
       .filter((directory) => kindOf(directory) === 'directory')
       .flatMap((directory) =>
-        readdirSync(directory)
-          .filter((name) => !name.startsWith('.') && matches.test(name))
+        namesIn(directory)
+          .filter((name) => matches.test(name))
           .sort()
           .map((name) => join(directory, name)),
       );
