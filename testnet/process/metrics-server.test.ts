@@ -1,4 +1,6 @@
+import { type AddressInfo, createServer } from 'node:net';
 import test from 'ava';
+import { CepaError } from '../../shared/bytes/errors.js';
 import { memoryLog } from '../../shared/log/memory.js';
 import type { NodeEvent } from '../../shared/runtime/env.js';
 import { mayAsk, serveMetrics } from './metrics-server.js';
@@ -46,4 +48,19 @@ test('metrics, health and readiness over HTTP, to whom the policy lets in', asyn
   t.is((await ask('/other')).status, 404);
   options.MetricsPortPolicy = ['accept 10.0.0.0/8'];
   t.is((await ask('/metrics')).status, 403);
+});
+
+test('a port that somebody has is an error that names it', async (t) => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => other.close());
+  const { port } = other.address() as AddressInfo;
+  const serving = serveMetrics({
+    log: memoryLog(),
+    options: () => ({ MetricsPort: [{ host: '127.0.0.1', port, flags: new Set() }], MetricsPortPolicy: [] }),
+    report: () => {},
+    missing: () => undefined,
+  });
+  const error = await t.throwsAsync(serving, { instanceOf: CepaError });
+  t.regex(error.message, new RegExp(`^cannot open metrics port 127\\.0\\.0\\.1:${port}: .*EADDRINUSE`));
 });

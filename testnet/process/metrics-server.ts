@@ -16,6 +16,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { CepaError } from '../../shared/bytes/errors.js';
 import type { Log } from '../../shared/log/types.js';
 import { createMetrics, type ShownMetrics } from '../../shared/metrics/prometheus.js';
 import type { Metrics } from '../../shared/metrics/types.js';
@@ -54,7 +55,7 @@ export function mayAsk(policy: readonly string[], host: string): boolean {
   return parsePolicyLines([...lines, 'reject *:*']).allows(address, 1);
 }
 
-/** Opens the ports. */
+/** Opens the ports. Rejects with a CepaError that names the one that cannot be. */
 export async function serveMetrics(env: MetricsServerEnv): Promise<MetricsServer> {
   const metrics = createMetrics({ processMetrics: true });
   for (const port of env.options().MetricsPort) {
@@ -62,9 +63,16 @@ export async function serveMetrics(env: MetricsServerEnv): Promise<MetricsServer
       answer(request, response, env, metrics),
     );
     server.maxConnections = 16;
+    const host = port.host ?? '127.0.0.1';
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port.port === 'auto' ? 0 : port.port, port.host ?? '127.0.0.1', resolve);
+      server.once('error', (cause) =>
+        reject(
+          new CepaError('metrics/listen', `cannot open metrics port ${host}:${port.port}: ${cause.message}`, {
+            cause,
+          }),
+        ),
+      );
+      server.listen(port.port === 'auto' ? 0 : port.port, host, resolve);
     });
     const { address, port: bound } = server.address() as AddressInfo;
     server.unref();
