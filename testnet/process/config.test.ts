@@ -43,6 +43,8 @@ test('patterns of %include', (t) => {
   t.deepEqual(names(`${directory}/?/1.conf`), ['a/1.conf', 'b/1.conf']);
   t.deepEqual(names('a'), ['a/1.conf', 'a/2.conf', 'a/notes']);
   t.deepEqual(names('b/notes'), ['b/notes']);
+  t.deepEqual(names('a/.*'), ['a/.conf']);
+  t.deepEqual(names('*/.c?nf'), ['a/.conf', 'b/.conf']);
   t.deepEqual(names('*/none'), []);
   t.is(names('missing'), undefined);
 });

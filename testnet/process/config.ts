@@ -68,15 +68,15 @@ function kindOf(path: string): 'directory' | 'file' | undefined {
 
 function namesIn(directory: string): string[] {
   try {
-    return readdirSync(directory).filter((name) => !name.startsWith('.'));
+    return readdirSync(directory).sort();
   } catch (error) {
     throw new ConfigFileError(directory, error);
   }
 }
 
 /**
- * As C tor: a directory stands for its files, `*` and `?` for any name; files that start with a dot are left out. Throws
- * a ConfigFileError for what cannot be looked at.
+ * As C tor: a directory stands for its files, `*` and `?` for any name; files that start with a dot are left out,
+ * unless the pattern has the dot. Throws a ConfigFileError for what cannot be looked at.
  */
 export function includeFiles(pattern: string, from: string): TorrcFile[] | undefined {
   const full = isAbsolute(pattern) ? pattern : join(dirname(from), pattern);
@@ -88,7 +88,7 @@ export function includeFiles(pattern: string, from: string): TorrcFile[] | undef
 
 function filesIn(directory: string): string[] {
   return namesIn(directory)
-    .sort()
+    .filter((name) => !name.startsWith('.'))
     .map((name) => join(directory, name))
     .filter((path) => kindOf(path) === 'file');
 }
@@ -110,8 +110,7 @@ function expand(pattern: string): string[] {
       .filter((directory) => kindOf(directory) === 'directory')
       .flatMap((directory) =>
         namesIn(directory)
-          .filter((name) => matches.test(name))
-          .sort()
+          .filter((name) => name.startsWith('.') === part.startsWith('.') && matches.test(name))
           .map((name) => join(directory, name)),
       );
   }
