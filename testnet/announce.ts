@@ -4,7 +4,7 @@
  * @module
  */
 import type { LaunchEvent, Testnet } from './launch.js';
-import { nodeDirectory } from './torrc-of.js';
+import { nodeDirectory, pathLine } from './torrc-of.js';
 
 const hostPort = ({ host, port }: { host: string; port: number }) =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
@@ -24,7 +24,7 @@ export function readyText(testnet: Testnet, seconds: number, temporary: boolean)
     testnet.onionReady
       ? `  Onion service  curl --socks5-hostname ${socks} ${testnet.onion}`
       : `  Onion service  ${testnet.onion} (not up yet)`,
-    `  Join it        a Tor program whose torrc has  %include ${testnet.torrc}`,
+    `  Join it        a Tor program whose torrc has  ${pathLine('%include', testnet.torrc)}`,
     `  Data and logs  ${testnet.directory}/nodes/*/notice.log${temporary ? '  (removed at the end; keep them with --dir)' : ''}`,
     '  Stop it        Ctrl-C',
     '',

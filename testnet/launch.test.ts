@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import test, { type ExecutionContext } from 'ava';
+import type { Role } from '../shared/torrc/table-types.js';
 import { DEMO_GREETING } from './demo-site.js';
 import { launchTestnet, type TestnetOptions } from './launch.js';
+import { loadConfig } from './process/config.js';
 import { LockedError } from './process/lock.js';
 import { fetchBySocks } from './socks-fetch.js';
 import { FAKE_CLI, FAKE_NODE, fakeIdentity } from './testing/fakes.js';
@@ -71,6 +73,20 @@ test('a kept directory gives the same ports again, to one network at a time', as
   t.is(second.network.context.plan.basePort, basePort);
   await second.stop();
   t.true(existsSync(join(directory, 'nodes/relay1/torrc')));
+});
+
+test('a kept directory may have any name', async (t) => {
+  const directory = join(scratch(t), 'a #1 "b" \\c');
+  const testnet = await launchTestnet(fakes({ directory }));
+  t.teardown(() => testnet.stop());
+  const optionsOf = (name: string, role: Role) =>
+    loadConfig({ role, files: [join(directory, 'nodes', name, 'torrc')], args: [] }).options;
+  const exit = optionsOf('exit1', 'relay');
+  t.is(exit.DataDirectory, join(directory, 'nodes/exit1'));
+  t.deepEqual(exit.Log, [`notice file ${directory}/nodes/exit1/notice.log`]);
+  t.is(exit.ServerDNSResolvConfFile, join(directory, 'resolv.conf'));
+  const [service] = optionsOf('client', 'client').HiddenServiceDir;
+  t.is(service?.directory, join(directory, 'nodes/client/onion-service'));
 });
 
 test('a node that dies before the network works fails it, with its name and last words', async (t) => {

@@ -21,7 +21,7 @@ import { findPorts, type HeldPorts, holdPorts, isFree } from './ports.js';
 import { lockDirectory } from './process/lock.js';
 import { FIRST_WAIT, firstVotes, noVotes } from './schedule.js';
 import { fetchBySocks } from './socks-fetch.js';
-import { type AuthorityIdentity, nodeDirectory } from './torrc-of.js';
+import { type AuthorityIdentity, nodeDirectory, pathLine } from './torrc-of.js';
 
 /** What a testnet is asked to be. */
 export interface TestnetOptions {
@@ -268,7 +268,7 @@ async function demoService(plan: NetworkPlan, directory: string) {
   const folder = join(nodeDirectory(directory, client ?? { name: 'client' }), 'onion-service');
   const { address } = await loadOrCreateHsIdentity(diskStore(folder), '', osRandom);
   const site = `${plan.demo.address}:${plan.demo.port}`;
-  const lines = [`HiddenServiceDir ${folder}`, `HiddenServicePort 80 ${site}`];
+  const lines = [pathLine('HiddenServiceDir', folder), `HiddenServicePort 80 ${site}`];
   return { address, lines: (node: NodePlan) => (node === client ? lines : []) };
 }
 

@@ -112,9 +112,13 @@ function roleLines(node: NodePlan, { plan, directory, socks }: TorrcContext): st
     'ExitRelay 1',
     `ExitPolicy reject *:${REFUSED_PORT}`,
     'ExitPolicy accept *:*',
-    `ServerDNSResolvConfFile ${join(directory, 'resolv.conf')}`,
+    pathLine('ServerDNSResolvConfFile', join(directory, 'resolv.conf')),
   ];
 }
+
+/** A line with a path in its value, in quotes where the path has what a torrc takes for something else. */
+export const pathLine = (name: string, value: string): string =>
+  /[#"\\]/.test(value) ? `${name} "${value.replace(/["\\]/g, '\\$&')}"` : `${name} ${value}`;
 
 /** A node's directory. */
 export const nodeDirectory = (directory: string, node: Pick<NodePlan, 'name'>): string =>
@@ -125,8 +129,8 @@ export function nodeTorrc(node: NodePlan, context: TorrcContext): string {
   const home = nodeDirectory(context.directory, node);
   return [
     `# ${node.name} of the testnet in ${context.directory}; written anew at each start.`,
-    `DataDirectory ${home}`,
-    `Log notice file ${join(home, 'notice.log')}`,
+    pathLine('DataDirectory', home),
+    pathLine('Log', `notice file ${join(home, 'notice.log')}`),
     `OutboundBindAddress ${node.address}`,
     ...roleLines(node, context),
     ...sharedLines(context),
