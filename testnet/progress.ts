@@ -56,14 +56,16 @@ export class Progress {
   private readonly published = new Set<string>();
   private plan: NetworkPlan | undefined;
   private drawn = 0;
+  private over = false;
 
   constructor(screen: Screen, seconds: () => number) {
     this.screen = screen;
     this.seconds = seconds;
   }
 
-  /** Takes the next event. */
+  /** Takes the next event. Once the network is ready the screen is others': what comes late is not shown. */
   heard(event: LaunchEvent): void {
+    if (this.over) return;
     switch (event.type) {
       case 'planned':
         this.plan = event.plan;
@@ -83,6 +85,7 @@ export class Progress {
         break;
       case 'ready':
         this.finish('onion', event.onion ? 'published' : 'not up yet');
+        this.over = true;
         break;
     }
   }
