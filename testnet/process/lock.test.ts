@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { StoreError } from '../../shared/store/errors.js';
 import { LockedError, lockDirectory } from './lock.js';
 
 function scratch(t: ExecutionContext): string {
@@ -74,5 +75,13 @@ test('releasing leaves a lock that is another’s', (t) => {
   const lock = lockDirectory(directory);
   writeFileSync(join(directory, 'lock'), '1 1\n');
   lock.release();
+  t.deepEqual(readdirSync(directory), ['lock']);
+});
+
+test('a lock that cannot be read is an error that names it', (t) => {
+  const directory = scratch(t);
+  mkdirSync(join(directory, 'lock'));
+  const error = t.throws(() => lockDirectory(directory), { instanceOf: StoreError });
+  t.is(error.message, `${directory}/lock: could not be read: a directory is in its place`);
   t.deepEqual(readdirSync(directory), ['lock']);
 });

@@ -71,7 +71,7 @@ export function lockDirectory(directory: string): DirectoryLock {
         linkSync(draft, path);
         return { release: () => release(path, mine) };
       } catch (error) {
-        if (codeOf(error) !== 'EEXIST') throw error;
+        if (codeOf(error) !== 'EEXIST') throw systemError(path, 'made', error);
       }
       clearStale(directory, path, `${draft}.stale`);
     }
@@ -91,7 +91,7 @@ function clearStale(directory: string, path: string, aside: string): void {
     renameSync(path, aside);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return;
-    throw error;
+    throw systemError(path, 'removed', error);
   }
   if (contentOf(aside) !== found) {
     try {
@@ -108,7 +108,7 @@ function contentOf(path: string): string | undefined {
     return readFileSync(path, 'latin1');
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
+    throw systemError(path, 'read', error);
   }
 }
 
