@@ -38,6 +38,10 @@ export async function runTestnet(
   const seconds = () => (performance.now() - start) / 1000;
   // With --run, stdout belongs to the command that is run.
   const out = command.run === undefined ? process.stdout : process.stderr;
+  // Whoever read there may have read enough (`2>&1 | head`), which is no reason to end the command.
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   const json = (event: Record<string, unknown> | undefined) => {
     if (command.json && event) out.write(`${JSON.stringify(event)}\n`);
   };

@@ -103,10 +103,11 @@ interface Cli {
   readonly ended: Promise<number | null>;
 }
 
-function cli(command: Record<string, unknown>, json = true): Cli {
+function cli(command: Record<string, unknown>, json = true, env: NodeJS.ProcessEnv = process.env): Cli {
   const full = { ...size, socks: '127.0.0.1:auto', json, timeout: 600, ...command };
   const child = spawn(process.execPath, [FAKE_CLI, JSON.stringify(full)], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env,
   });
   const events: Record<string, unknown>[] = [];
   let text = '';
@@ -178,6 +179,21 @@ test('--run: the command finds the network, and its status is the status', async
   t.regex(run.text(), /^TestingTorNetwork 1$/m);
   t.regex(run.text(), /^socks5h:\/\/127\.0\.0\.1:\d+ 127\.0\.0\.1:\d+ http:\/\/demo\.cepa\.test:\d+\/$/m);
   t.regex(run.text(), /The network is ready after/);
+});
+
+test('--run: the command runs when nobody reads of the progress', async (t) => {
+  const run = cli({ run: 'echo done; exit 7' }, false);
+  run.child.stderr?.destroy();
+  t.is(await run.ended, 7);
+  t.is(run.text(), 'done\n');
+});
+
+test('a launcher that ends on its way leaves no directory behind', async (t) => {
+  const temporary = scratch(t);
+  const run = cli({}, false, { ...process.env, TMPDIR: temporary });
+  run.child.stdout?.destroy();
+  await run.ended;
+  t.deepEqual(readdirSync(temporary), []);
 });
 
 test('--run: a signal goes to the command, and everything stops', async (t) => {

@@ -18,7 +18,7 @@ import { DEMO_GREETING } from './demo-site.js';
 import { Network, type NetworkEvent, NodeDiedError } from './network.js';
 import { type NetworkPlan, type NetworkSize, type NodePlan, planNetwork } from './plan.js';
 import { findPorts, type HeldPorts, holdPorts, isFree } from './ports.js';
-import { lockDirectory } from './process/lock.js';
+import { type DirectoryLock, lockDirectory } from './process/lock.js';
 import { FIRST_WAIT, firstVotes, noVotes } from './schedule.js';
 import { fetchBySocks } from './socks-fetch.js';
 import { type AuthorityIdentity, nodeDirectory, pathLine } from './torrc-of.js';
@@ -157,16 +157,24 @@ export async function launchTestnet(options: TestnetOptions): Promise<Testnet> {
   if (options.socks !== undefined) checkSocks(options.socks);
   const temporary = options.directory === undefined;
   const directory = resolve(options.directory ?? temporaryDirectory());
-  makeDirectory(directory);
-  const lock = lockDirectory(directory);
+  let lock: DirectoryLock | undefined;
   let network: Network | undefined;
   let ports: HeldPorts | undefined;
   const clean = () => {
     void ports?.close();
-    lock.release();
-    if (temporary) rmSync(directory, { recursive: true, force: true });
+    lock?.release();
+    // Who was killed a moment ago may still have made a file.
+    if (temporary) rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
   };
+  const killAll = () => {
+    network?.kill();
+    clean();
+  };
+  // Until somebody has the network to stop it, an end of this process is the end of it.
+  process.once('exit', killAll);
   try {
+    makeDirectory(directory);
+    lock = lockDirectory(directory);
     ports = await choosePorts(options.size, directory);
     const up = await bringUp(options, directory, ports.plan, (made) => {
       network = made;
@@ -175,15 +183,13 @@ export async function launchTestnet(options: TestnetOptions): Promise<Testnet> {
       await up.network.stop();
       clean();
     };
-    const kill = () => {
-      up.network.kill();
-      clean();
-    };
-    return { ...up, stop, kill };
+    return { ...up, stop, kill: killAll };
   } catch (error) {
     await network?.stop();
     clean();
     throw asKnown(error);
+  } finally {
+    process.off('exit', killAll);
   }
 }
 
