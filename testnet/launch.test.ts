@@ -1,10 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import test, { type ExecutionContext } from 'ava';
+import { StoreError } from '../shared/store/errors.js';
 import type { Role } from '../shared/torrc/table-types.js';
 import { DEMO_GREETING } from './demo-site.js';
 import { launchTestnet, type TestnetOptions } from './launch.js';
@@ -73,6 +82,13 @@ test('a kept directory gives the same ports again, to one network at a time', as
   t.is(second.network.context.plan.basePort, basePort);
   await second.stop();
   t.true(existsSync(join(directory, 'nodes/relay1/torrc')));
+});
+
+test('a full disk is said, with the file that it has no room for', async (t) => {
+  const directory = scratch(t);
+  symlinkSync('/dev/full', join(directory, 'resolv.conf'));
+  const error = await t.throwsAsync(launchTestnet(fakes({ directory })), { instanceOf: StoreError });
+  t.is(error.message, `${directory}/resolv.conf: could not be written: the disk is full; make room there`);
 });
 
 test('a kept directory may have any name', async (t) => {

@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CepaError } from '../shared/bytes/errors.js';
 import type { NodeEvent } from '../shared/runtime/env.js';
+import { systemError } from '../shared/store/errors.js';
 import { makeDirectory } from '../shared/store/make-directory.js';
 import { type ChildEnd, NODE_ENTRY, NodeChild } from './child.js';
 import { startDemoDns } from './demo-dns.js';
@@ -59,6 +60,15 @@ export class NodeDiedError extends CepaError {
   }
 }
 
+/** Writes a file; throws a StoreError. What the system says of a full disk has no name in it. */
+function writeText(file: string, text: string): void {
+  try {
+    writeFileSync(file, text, { mode: 0o600 });
+  } catch (error) {
+    throw systemError(file, 'written', error);
+  }
+}
+
 /** The processes of a network. */
 export class Network {
   context: TorrcContext;
@@ -105,7 +115,7 @@ export class Network {
   async start(): Promise<void> {
     const { plan, directory } = this.context;
     this.writeJoinFile();
-    writeFileSync(join(directory, 'resolv.conf'), resolvConf(plan), { mode: 0o600 });
+    writeText(join(directory, 'resolv.conf'), resolvConf(plan));
     const { host, address, port, dnsPort } = plan.demo;
     this.closables.push(await startDemoDns(address, dnsPort, { host, address }));
     this.closables.push(
@@ -137,12 +147,12 @@ export class Network {
   }
 
   private writeJoinFile(): void {
-    writeFileSync(this.joinFile, joinTorrc(this.context), { mode: 0o600 });
+    writeText(this.joinFile, joinTorrc(this.context));
   }
 
   private writeTorrc(plan: NodePlan): string {
     const torrc = join(nodeDirectory(this.context.directory, plan), 'torrc');
-    writeFileSync(torrc, nodeTorrc(plan, this.context), { mode: 0o600 });
+    writeText(torrc, nodeTorrc(plan, this.context));
     return torrc;
   }
 

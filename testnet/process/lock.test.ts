@@ -1,5 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -84,4 +92,11 @@ test('a lock that cannot be read is an error that names it', (t) => {
   const error = t.throws(() => lockDirectory(directory), { instanceOf: StoreError });
   t.is(error.message, `${directory}/lock: could not be read: a directory is in its place`);
   t.deepEqual(readdirSync(directory), ['lock']);
+});
+
+test('a full disk is said, and nothing is left on it', (t) => {
+  const directory = scratch(t);
+  symlinkSync('/dev/full', join(directory, `lock.${process.pid}`));
+  t.throws(() => lockDirectory(directory), { instanceOf: StoreError, message: /the disk is full/ });
+  t.deepEqual(readdirSync(directory), []);
 });

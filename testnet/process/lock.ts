@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CepaError } from '../../shared/bytes/errors.js';
 import { systemError } from '../../shared/store/errors.js';
@@ -60,11 +60,7 @@ export function lockDirectory(directory: string): DirectoryLock {
   const mine = `${process.pid} ${startTime(process.pid) ?? '0'}\n`;
   const draft = `${path}.${process.pid}`;
   try {
-    writeFileSync(draft, mine, { mode: 0o600 });
-  } catch (error) {
-    throw systemError(draft, 'written', error);
-  }
-  try {
+    writeDraft(draft, mine);
     for (;;) {
       try {
         // link() is the step that only one process can win.
@@ -76,7 +72,15 @@ export function lockDirectory(directory: string): DirectoryLock {
       clearStale(directory, path, `${draft}.stale`);
     }
   } finally {
-    unlinkSync(draft);
+    rmSync(draft, { force: true });
+  }
+}
+
+function writeDraft(draft: string, mine: string): void {
+  try {
+    writeFileSync(draft, mine, { mode: 0o600 });
+  } catch (error) {
+    throw systemError(draft, 'written', error);
   }
 }
 
