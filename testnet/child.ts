@@ -67,7 +67,7 @@ export class NodeChild {
     hear(
       this.child.stdio[3] as Readable,
       (event) => spec.heard(event),
-      () => this.kill(),
+      () => void this.kill(),
     );
     this.gone = new Promise((resolve) => {
       const finish = (end: ChildEnd) => {
@@ -81,9 +81,10 @@ export class NodeChild {
     });
   }
 
-  /** At once, as a crash would. */
-  kill(): void {
+  /** At once, as a crash would. Resolves when the process is gone. */
+  kill(): Promise<void> {
     if (!this.end) this.child.kill('SIGKILL');
+    return this.gone;
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -94,7 +95,7 @@ export class NodeChild {
   async stop(): Promise<void> {
     if (this.end) return;
     this.child.kill('SIGTERM');
-    const force = setTimeout(() => this.kill(), GRACE);
+    const force = setTimeout(() => void this.kill(), GRACE);
     await this.gone;
     clearTimeout(force);
   }

@@ -219,6 +219,6 @@ export class Network {
   /** Kills every process at once. */
   kill(): void {
     this.stopping = true;
-    for (const state of this.nodes.values()) state.child?.kill();
+    for (const state of this.nodes.values()) void state.child?.kill();
   }
 }
