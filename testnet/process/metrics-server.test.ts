@@ -1,4 +1,5 @@
-import { type AddressInfo, createServer } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import test from 'ava';
 import { CepaError } from '../../shared/bytes/errors.js';
 import { memoryLog } from '../../shared/log/memory.js';
@@ -63,4 +64,25 @@ test('a port that somebody has is an error that names it', async (t) => {
   });
   const error = await t.throwsAsync(serving, { instanceOf: CepaError });
   t.regex(error.message, new RegExp(`^cannot open metrics port 127\\.0\\.0\\.1:${port}: .*EADDRINUSE`));
+});
+
+test('who may not ask holds no connection that others could have', async (t) => {
+  const ports: number[] = [];
+  await serveMetrics({
+    log: memoryLog(),
+    options: () => ({
+      MetricsPort: [{ host: '127.0.0.1', port: 'auto', flags: new Set() }],
+      MetricsPortPolicy: ['accept 127.0.0.1'],
+    }),
+    report: (event) => void (event.type === 'listening' && ports.push(event.port)),
+    missing: () => undefined,
+  });
+  const [port = 0] = ports;
+  for (let i = 0; i < 20; i++) {
+    const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+    t.teardown(() => socket.destroy());
+    socket.on('error', () => {});
+    await once(socket, 'connect');
+  }
+  t.is((await fetch(`http://127.0.0.1:${port}/healthz`)).status, 200);
 });

@@ -63,6 +63,10 @@ export async function serveMetrics(env: MetricsServerEnv): Promise<MetricsServer
       answer(request, response, env, metrics),
     );
     server.maxConnections = 16;
+    // Before it asks: who may not could hold every connection there is.
+    server.on('connection', (socket) => {
+      if (!mayAsk(env.options().MetricsPortPolicy, socket.remoteAddress ?? '')) socket.destroy();
+    });
     const host = port.host ?? '127.0.0.1';
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) =>
@@ -87,6 +91,7 @@ function answer(
   env: MetricsServerEnv,
   metrics: ShownMetrics,
 ): void {
+  // The policy may have changed since it connected.
   if (!mayAsk(env.options().MetricsPortPolicy, request.socket.remoteAddress ?? '')) {
     response.writeHead(403).end('MetricsPortPolicy does not let this address in\n');
     return;
