@@ -78,7 +78,7 @@ export async function runTestnet(
   if (!command.json && command.run === undefined) out.write('\nStopping every process …\n');
   signals.on(() => {
     testnet.kill();
-    process.exit(EXIT_NO_NETWORK);
+    process.exit(status);
   });
   await testnet.stop();
   json({ event: 'stopped' });

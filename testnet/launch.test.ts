@@ -176,6 +176,17 @@ test('--json: one event a line, and everything in `ready`; Ctrl-C ends it with 0
   t.false(existsSync(event?.directory ?? ''));
 });
 
+test('a second Ctrl-C ends it at once, and with 0 like the first', async (t) => {
+  const directory = scratch(t);
+  writeFileSync(join(directory, 'linger-relay2'), '');
+  const run = cli({ dir: directory }, false);
+  await until(() => run.text().includes('is ready') || run.child.exitCode !== null);
+  run.child.kill('SIGINT');
+  await until(() => run.text().includes('Stopping') || run.child.exitCode !== null);
+  run.child.kill('SIGINT');
+  t.is(await run.ended, 0, run.text());
+});
+
 test('a killed launcher leaves no orphan', async (t) => {
   const run = cli({});
   await until(() => ready(run) !== undefined || run.child.exitCode !== null);

@@ -2,7 +2,8 @@
  * A stand-in for a node: opens the ports its torrc asks for and tells the events a node tells, without any onion
  * routing. As a client its SOCKS5 proxy goes to the destination itself, from an exit's address.
  *
- * A file `fail-NAME` in the network's directory makes the node of that nickname end with status 3.
+ * A file `fail-NAME` in the network's directory makes the node of that nickname end with status 3, a file `linger-NAME`
+ * makes it deaf to SIGTERM.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -19,7 +20,9 @@ const { options } = loadConfig({ role: role as Role, files: [torrc], args: [] })
 const pipe = openReporter(() => process.exit(0));
 const network = join(dirname(torrc), '..', '..');
 
-process.on('SIGTERM', () => process.exit(0));
+process.on('SIGTERM', () => {
+  if (!existsSync(join(network, `linger-${options.Nickname}`))) process.exit(0);
+});
 process.on('SIGINT', () => {});
 process.on('SIGHUP', () => pipe?.report({ type: 'voting', step: 'published', validAfter: 0 }));
 
