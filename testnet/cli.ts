@@ -183,7 +183,7 @@ function addKeygen(program: Command): void {
         "C tor's files under keys/. The identity key is needed again only to renew the certificate: move it offline.",
     )
     .option('--dir <path>', 'data directory of the authority', DEFAULT_DIRECTORY)
-    .option('--address <host:port>', 'directory address to write into the certificate')
+    .option('--address <ip:port>', 'directory address to write into the certificate, IPv4')
     .option('--months <n>', 'how long the certificate lasts', upTo(MOST_MONTHS), 12)
     .option('--renew', 'replace signing key and certificate; the old files are kept aside', false)
     .option('--identity <file>', 'the identity key, when it is not in the data directory')

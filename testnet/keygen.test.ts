@@ -22,8 +22,9 @@ test('keygen authority: keys, a certificate, and the words for the DirAuthority 
   t.is(await runKeygenAuthority({ ...command, renew: true }, (line) => renewed.push(line)), 0);
   t.true(renewed.at(-1)?.endsWith(`v3ident=${ident}`), 'the identity stays');
 
-  await t.throwsAsync(
-    runKeygenAuthority({ ...command, address: 'nowhere' }, () => {}),
-    { message: /host:port/ },
-  );
+  for (const address of ['nowhere', 'auth1.example.org:9030', '[::1]:9030', '1.2.3.4:0'])
+    await t.throwsAsync(
+      runKeygenAuthority({ ...command, address, renew: true }, () => {}),
+      { message: `--address "${address}" is not an IPv4 address and port; a certificate takes nothing else` },
+    );
 });

@@ -4,6 +4,7 @@
  * @module
  */
 import { readFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import { homedir } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
 import { IDENTITY_KEY_FILE, type KeygenOptions, keygenAuthority } from '../directory/keys.js';
@@ -27,12 +28,16 @@ export interface KeygenAuthorityCommand {
   readonly passphraseFile?: string;
 }
 
+/** C tor reads no name and no IPv6 address there (authority_cert_parse_from_string). */
 function hostPort(text: string): { host: string; port: number } {
-  const found = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(text);
-  const port = Number(found?.[2]);
-  if (!found || port < 1 || port > 65535)
-    throw new CepaError('keygen', `--address "${text}" is not host:port`);
-  return { host: found[1] as string, port };
+  const [, host = '', digits] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (!isIPv4(host) || !(port >= 1 && port <= 65535))
+    throw new CepaError(
+      'keygen',
+      `--address "${text}" is not an IPv4 address and port; a certificate takes nothing else`,
+    );
+  return { host, port };
 }
 
 function readText(file: string): string {
