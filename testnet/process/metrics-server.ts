@@ -31,6 +31,9 @@ const AFTER = 'From when on the consensus in use is valid';
 /** Who may ask when no policy is given. */
 const THIS_MACHINE = ['accept 127.0.0.0/8', 'accept6 [::1]'];
 
+/** Connections at once of those who may ask, and of those who may not, and are told so: they keep nobody else out. */
+const MAX_CONNECTIONS = 16;
+
 /** What is served. */
 export interface MetricsServer {
   /** Where the node's own code registers what it counts. */
@@ -62,10 +65,16 @@ export async function serveMetrics(env: MetricsServerEnv): Promise<MetricsServer
     const server = createServer({ requestTimeout: 10_000 }, (request, response) =>
       answer(request, response, env, metrics),
     );
-    server.maxConnections = 16;
-    // Before it asks: who may not could hold every connection there is.
+    server.maxConnections = 2 * MAX_CONNECTIONS;
+    let strangers = 0;
     server.on('connection', (socket) => {
-      if (!mayAsk(env.options().MetricsPortPolicy, socket.remoteAddress ?? '')) socket.destroy();
+      if (mayAsk(env.options().MetricsPortPolicy, socket.remoteAddress ?? '')) return;
+      if (strangers >= MAX_CONNECTIONS) {
+        socket.destroy();
+        return;
+      }
+      strangers++;
+      socket.once('close', () => strangers--);
     });
     const host = port.host ?? '127.0.0.1';
     await new Promise<void>((resolve, reject) => {
