@@ -44,8 +44,10 @@ export function exitRulesOf(options: Options, address: SelfAddress, network: Net
     return policy;
   };
   return {
+    // As C tor: what refuses everything is no exit, whatever it was told (`router_my_exit_policy_is_reject_star`).
     get isExit() {
-      return isExitWanted(options);
+      const policy = current();
+      return !policy.rejectsAll(4) || !policy.rejectsAll(6);
     },
     get ipv6() {
       return options.IPv6Exit;

@@ -119,6 +119,18 @@ test('a relay is no exit unless told', (t) => {
   t.false(wanted('ExitPolicy accept *:80', 'ExitRelay 0'));
 });
 
+test('a relay whose policy refuses everything looks no names up', async (t) => {
+  const isExit = async (...lines: string[]) => {
+    const options = optionsOf('ORPort 203.0.113.1:9001', ...lines);
+    return exitRulesOf(options, (await placed(options)).self, nothing).isExit;
+  };
+  t.false(await isExit('ExitPolicy reject *:*'));
+  t.false(await isExit('ExitRelay 1', 'IPv6Exit 1', 'ExitPolicy reject *:*,accept *:80'));
+  t.true(await isExit('ExitPolicy accept *:80,reject *:*'));
+  t.true(await isExit('IPv6Exit 1', 'ExitPolicy accept6 *:80,reject *:*'));
+  t.true(await isExit('ExitRelay 1'));
+});
+
 test('an exit refuses its own addresses, private ones, and IPv6 where it has none', async (t) => {
   const options = optionsOf('ORPort 203.0.113.1:9001', 'ExitPolicy accept *:*');
   const { self } = await placed(options);
