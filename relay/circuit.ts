@@ -133,6 +133,7 @@ export class RelayCircuit implements LegHandler, EndCircuit {
 
   /** Ends it for want of memory. */
   kill(): void {
+    this.end?.dropBacklogs();
     this.close(DestroyReason.RESOURCELIMIT);
   }
 

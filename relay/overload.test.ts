@@ -97,6 +97,35 @@ test('a client that never reads is cut off when memory runs out, and others go o
   t.true(node.status().circuits.circuits < 13);
 });
 
+test('what servers do not take counts, and the circuit whose streams hold it is cut off', async (t) => {
+  const { world, build, relays } = await network((n) => (n === 3 ? ['MaxMemInQueues 1 MBytes'] : []));
+  // Only the first connection is read from.
+  let [accepted, gone] = [0, 0];
+  await listen(world, (conn) => {
+    if (++accepted === 1) {
+      echo(conn);
+      return;
+    }
+    conn.start({ data() {}, end() {}, drain() {}, close: () => void gone++ });
+    conn.pause();
+  });
+  const { node, log } = relays[2]!;
+  const fair = await build(true);
+  const { stream, reading } = begin(fair, SITE);
+  const stuck = await build(true);
+  await world.advance(1_000);
+  for (let i = 0; i < 8; i++) begin(stuck, SITE).stream.write(Buffer.alloc(400_000));
+  await world.advance(3_000);
+  t.truthy(stuck.failure);
+  t.regex(log.text(), /MaxMemInQueues was reached/);
+  // At once, and not after the while that a server has when its stream ended.
+  t.is(gone, 8);
+  t.is(node.status().exitStreams, 1);
+  stream.write(Buffer.from('fair'));
+  await world.advance(1_000);
+  t.is(reading.text, 'FAIR');
+});
+
 /** Dials the first relay as a client from one address; what it may do. */
 async function attacker(at: Awaited<ReturnType<typeof network>>, host: string) {
   const { world, env, hops } = at;

@@ -90,14 +90,14 @@ export class CircuitEnd implements StreamHost {
     return this.byId.size;
   }
 
-  /** Bytes streams have queued. */
+  /** Bytes that streams hold, in either direction. */
   get queuedBytes(): number {
     let sum = 0;
-    for (const stream of this.byId.values()) sum += stream.writableLength;
+    for (const stream of this.byId.values()) sum += stream.memory;
     return sum;
   }
 
-  /** Monotonic milliseconds since when what some stream has queued has not moved; undefined when nothing is queued. */
+  /** Monotonic milliseconds since when what some stream holds has not moved; undefined when none holds anything. */
   get waitingSince(): number | undefined {
     let oldest: number | undefined;
     for (const { waitingSince } of this.byId.values())
@@ -154,6 +154,11 @@ export class CircuitEnd implements StreamHost {
     this.packer.stop();
     for (const stream of [...this.byId.values()]) stream.die(EndReason.DESTROY);
     this.halfClosed.clear();
+  }
+
+  /** Has the owners of streams let go of what they could not pass on. */
+  dropBacklogs(): void {
+    for (const stream of this.byId.values()) stream.handlers.backlog?.drop();
   }
 
   // Incoming

@@ -117,9 +117,16 @@ export class CircuitStream implements IncomingStream {
     return this.queued;
   }
 
-  /** Monotonic milliseconds since when queued data has not moved; undefined when nothing is queued. */
+  /** Bytes queued here, and those that the owner could not pass on. */
+  get memory(): number {
+    return this.queued + (this.handlers.backlog?.size ?? 0);
+  }
+
+  /** Monotonic milliseconds since when some of them have not moved; undefined when there are none. */
   get waitingSince(): number | undefined {
-    return this.queued > 0 ? this.headSince : undefined;
+    const since = this.handlers.backlog?.since;
+    if (this.queued === 0) return since;
+    return since === undefined ? this.headSince : Math.min(since, this.headSince);
   }
 
   /** Cells that could arrive on this stream yet; for what is told apart after its end. */

@@ -6,7 +6,7 @@
  */
 import { EndReason } from '../cell/commands.js';
 import type { Clock, Conn, Timer } from '../runtime/types.js';
-import type { IncomingStream } from './types.js';
+import type { Backlog, IncomingStream } from './types.js';
 
 /**
  * Milliseconds of silence from the client after the server's end of data. C tor's clients never answer our END: they
@@ -43,14 +43,17 @@ const reasons: Record<string, number> = {
 export const endReasonOf = (error: unknown): number =>
   reasons[(error as { code?: string } | undefined)?.code ?? ''] ?? EndReason.MISC;
 
-/** One stream and its socket. */
-export class JoinedStream {
+/** One stream and its socket; its backlog is what the server has not taken. */
+export class JoinedStream implements Backlog {
   private readonly stream: IncomingStream;
   private readonly clock: Clock;
   private readonly finished: () => void;
   private conn: Conn | undefined;
   /** Optimistic data: what came before the connection was there. Flow control bounds it. */
   private early: Buffer[] = [];
+  private earlyBytes = 0;
+  /** Monotonic milliseconds of the first write since the server had taken all. */
+  private heldSince = 0;
   private clientDone = false;
   private serverDone = false;
   private serverLost = false;
@@ -68,6 +71,7 @@ export class JoinedStream {
       data: (bytes) => this.fromClient(bytes),
       drain: () => this.conn?.resume(),
       end: (reason) => this.clientEnded(reason),
+      backlog: this,
     };
     stream.pause();
   }
@@ -75,6 +79,26 @@ export class JoinedStream {
   /** Whether the stream is over, by either side: a connection that comes now is of no use. */
   get abandoned(): boolean {
     return this.over;
+  }
+
+  get size(): number {
+    return this.earlyBytes + (this.conn?.writableLength ?? 0);
+  }
+
+  get since(): number | undefined {
+    return this.size > 0 ? this.heldSince : undefined;
+  }
+
+  drop(): void {
+    const { conn } = this;
+    this.conn = undefined;
+    this.dropEarly();
+    conn?.destroy();
+  }
+
+  private dropEarly(): void {
+    this.early = [];
+    this.earlyBytes = 0;
   }
 
   /** Refuses the stream, before it was connected. `extra` goes behind the reason. */
@@ -100,8 +124,8 @@ export class JoinedStream {
       end: () => this.serverEnded(),
       close: (error) => this.serverGone(error),
     });
-    const early = this.early;
-    this.early = [];
+    const { early } = this;
+    this.dropEarly();
     if (early.length === 0 || conn.write(Buffer.concat(early))) this.stream.resume();
     if (this.clientDone) this.endServerSide(conn);
   }
@@ -109,8 +133,13 @@ export class JoinedStream {
   private fromClient(bytes: Buffer): void {
     if (this.serverLost || this.over) return;
     this.lastActive = this.clock.monotonic();
-    if (!this.conn) this.early.push(Buffer.from(bytes));
-    else if (!this.conn.write(bytes)) this.stream.pause();
+    if (this.size === 0) this.heldSince = this.lastActive;
+    if (this.conn) {
+      if (!this.conn.write(bytes)) this.stream.pause();
+      return;
+    }
+    this.early.push(Buffer.from(bytes));
+    this.earlyBytes += bytes.length;
   }
 
   private fromServer(bytes: Buffer): void {
@@ -186,7 +215,7 @@ export class JoinedStream {
     if (this.over) return;
     this.over = true;
     this.idle?.cancel();
-    this.early = [];
+    this.dropEarly();
     const conn = this.conn;
     if (conn) {
       conn.resume();

@@ -40,8 +40,20 @@ export interface HopKeys {
   readonly kh: Uint8Array;
 }
 
+/** What a stream brought and its owner could not pass on yet. */
+export interface Backlog {
+  /** Bytes. */
+  readonly size: number;
+  /** Monotonic milliseconds since when it waits; undefined when nothing does. */
+  readonly since: number | undefined;
+  /** Lets go of it: the stream is ended for want of memory. */
+  drop(): void;
+}
+
 /** What a stream tells its owner. */
 export interface StreamHandlers {
+  /** Counts as the stream's own memory. */
+  readonly backlog?: Backlog;
   /** CONNECTED came (the side that sent BEGIN). `address` is an IP literal, or undefined when none was given. */
   connected?(address: string | undefined, ttl: number): void;
   /**
