@@ -88,11 +88,14 @@ export class DirManager {
     if (held) this.env.consensusChanged(held);
   }
 
+  /** Fetches from now on; after `stop` again. */
   start(): void {
+    this.stopped = false;
     for (const keeping of this.keeping) this.schedule(keeping);
     this.wantDocuments();
   }
 
+  /** Fetches nothing: the relay goes down, or sleeps (C tor: `should_delay_dir_fetches`). */
   stop(): void {
     this.stopped = true;
     for (const keeping of this.keeping) keeping.timer?.cancel();

@@ -31,6 +31,36 @@ test('a relay that used up its AccountingMax sleeps, and wakes with the next per
   t.is(reading.text, 'AWAKE');
 });
 
+test('a relay that sleeps spends nothing on directory documents', async (t) => {
+  const { world, build, relays } = await network((n) =>
+    n === 2 ? ['AccountingMax 4 MBytes', 'AccountingStart day 00:00'] : [],
+  );
+  let asked = 0;
+  const authority = { host: '127.250.0.1', port: 7000 };
+  await world.host(authority.host).transport.listenTcp(authority, (conn) => {
+    const data = (bytes: Buffer) => {
+      if (conn.remote.host === '127.2.0.1' && bytes.toString('latin1').startsWith('GET ')) asked++;
+      conn.destroy();
+    };
+    conn.start({ data, end() {}, drain() {}, close() {} });
+  });
+  await world.advance(60_000);
+  t.true(asked > 0);
+  await listen(world, echo);
+  const circuit = await build(true);
+  const { stream } = begin(circuit, SITE);
+  for (let sent = 0; sent < 10 && !circuit.failure; sent++) {
+    stream.write(Buffer.alloc(1_000_000));
+    await world.advance(20_000);
+  }
+  t.regex(relays[1]!.log.text(), /AccountingMax is used up/);
+  const before = asked;
+  await world.advance(DAY / 2);
+  t.is(asked, before);
+  await world.advance(DAY / 2);
+  t.true(asked > before);
+});
+
 test('SIGTERM lets streams finish, takes nothing new, and a second one ends at once', async (t) => {
   const { world, build, relays } = await network(() => ['ShutdownWaitLength 60 seconds']);
   await listen(world, echo);

@@ -313,10 +313,8 @@ class Relay implements RelayNode {
     if (options.DisableNetwork || this.hibernating) this.ports.plan(options);
     else await this.open();
     this.publisher.start();
-    if (!options.DisableNetwork) {
-      this.dirManager?.start();
-      this.selfTest.start();
-    }
+    if (!options.DisableNetwork && !this.hibernating) this.dirManager?.start();
+    if (!options.DisableNetwork) this.selfTest.start();
     this.housekeeping.start();
     this.heartbeat.start();
   }
@@ -341,9 +339,12 @@ class Relay implements RelayNode {
   private async sleepOrWake(state: AccountingState): Promise<void> {
     if (state === 'live') {
       this.started = this.env.clock.monotonic();
+      this.dirManager?.start();
       await this.ports.apply(this.options);
+      this.selfTest.retry();
       return;
     }
+    this.dirManager?.stop();
     if (state === 'dormant') {
       this.circuits.closeAll(DestroyReason.HIBERNATING);
       this.channels.hangUp('hibernating');
@@ -354,9 +355,7 @@ class Relay implements RelayNode {
   reload(next: Options): readonly string[] {
     const { names, described } = takeOver(this.options, next);
     this.limiter.adjust(limitsOf(this.options));
-    if (
-      ['AccountingMax', 'AccountingStart', 'AccountingRule'].some((name) => names.has(name as keyof Options))
-    )
+    if ((['AccountingMax', 'AccountingStart', 'AccountingRule'] as const).some((name) => names.has(name)))
       this.accounting.configure(this.options);
     if (names.has('HeartbeatPeriod')) this.heartbeat.start();
     this.replace(names)

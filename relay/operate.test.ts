@@ -2,6 +2,7 @@ import test from 'ava';
 import { toHex } from '../shared/bytes/text.js';
 import type { DirCache } from '../shared/dir/cache.js';
 import { fetchOverConn } from '../shared/dir/fetch.js';
+import { memoryLog } from '../shared/log/memory.js';
 import { parseProtocols } from '../shared/netdoc/protover.js';
 import { parseServerDescriptor } from '../shared/netdoc/server-descriptor.js';
 import { BandwidthTest } from './bandwidth-test.js';
@@ -179,6 +180,38 @@ test('a relay that nobody reaches says so, and links of its own prove nothing', 
   t.false(selfTest.done);
   await world.advance(21 * 60_000);
   t.regex(log.text(), /After 2[01] minutes nobody has reached the IPv4 ORPort 9001/);
+  selfTest.stop();
+});
+
+test('a relay that sleeps tests no port, and does not say that nobody reaches it', async (t) => {
+  const { world, relays } = await network();
+  const [one, two, self] = relays as [Running, Running, Running];
+  const log = memoryLog();
+  let [awake, asked] = [false, 0];
+  const selfTest = new SelfTest({
+    ...{ ...self.host, ...carriedEnough, log },
+    cache: cacheOf([one, two]),
+    channels: {
+      get: () => {
+        asked++;
+        return Promise.reject(new Error('no matter'));
+      },
+    },
+    keys: self.node.keys,
+    address: (family) => (family === 4 ? { host: '127.3.0.1', port: 9001 } : undefined),
+    assumed: () => false,
+    allowPrivate: () => true,
+    found() {},
+    awake: () => awake,
+  });
+  selfTest.start();
+  await world.advance(21 * 60_000);
+  t.is(asked, 0);
+  awake = true;
+  selfTest.retry();
+  await world.advance(1_000);
+  t.true(asked > 0);
+  t.notRegex(log.text(), /nobody has reached/);
   selfTest.stop();
 });
 

@@ -102,7 +102,7 @@ export class SelfTest {
     this.bandwidth.stop();
   }
 
-  /** A consensus came, or an address: what could not be tested may be now. */
+  /** A consensus came, or an address, or the relay woke: what could not be tested may be now. */
   retry(): void {
     if (this.timer && !this.stopped) this.look();
   }
@@ -110,6 +110,12 @@ export class SelfTest {
   private look(): void {
     this.timer?.cancel();
     this.timer = this.env.clock.setTimer(EVERY, () => this.look());
+    if (!this.env.awake()) {
+      // Its ports are closed (C tor: `router_reachability_checks_disabled`).
+      this.started = this.env.clock.monotonic();
+      this.complained = this.started;
+      return;
+    }
     for (const family of this.wanted()) {
       this.complain(family);
       this.test(family);
