@@ -79,10 +79,14 @@ export class Exit {
   /** A client behind `from` asks for a connection. Never throws. */
   begin(stream: IncomingStream, from: Channel): void {
     this.openCount++;
+    // A connection that is being made ends with its stream: only streams are counted, and bounded.
+    const over = new AbortController();
     const joined = new JoinedStream(stream, this.env.clock, () => {
       this.openCount--;
+      over.abort();
     });
-    this.connect(joined, stream.request, from).catch((error: unknown) => {
+    this.connect(joined, stream.request, from, over.signal).catch((error: unknown) => {
+      if (joined.abandoned) return;
       if (error instanceof Refusal) return joined.refuse(error.reason, error.extra);
       const reason = endReasonOf(error);
       this.env.stats.failed(error);
@@ -91,7 +95,12 @@ export class Exit {
     });
   }
 
-  private async connect(joined: JoinedStream, request: Uint8Array, from: Channel): Promise<void> {
+  private async connect(
+    joined: JoinedStream,
+    request: Uint8Array,
+    from: Channel,
+    signal: AbortSignal,
+  ): Promise<void> {
     const begin = this.parse(request);
     this.checkPeer(from);
     if (begin.flags & BeginFlag.IPV4_NOT_OK && !this.rules.ipv6) throw new Refusal(EndReason.EXITPOLICY);
@@ -102,7 +111,7 @@ export class Exit {
     const bind = this.rules.bind[destination.family];
     const conn = await this.env.transport.dialTcp(
       { host: destination.host, port: begin.port },
-      { timeout: CONNECT_TIMEOUT, ...(bind && { localHost: bind }) },
+      { timeout: CONNECT_TIMEOUT, signal, ...(bind && { localHost: bind }) },
     );
     joined.connected(conn, CONNECTED.encode({ address: destination.host, ttl: destination.ttl }));
   }

@@ -9,6 +9,7 @@ import type {
   DialOptions,
   Listener,
   NetAddress,
+  TcpDialOptions,
   TlsConn,
   TlsIdentity,
   Transport,
@@ -117,7 +118,7 @@ export abstract class PassingTransport implements Transport {
 
   protected abstract wrap(conn: AnyConn, origin: Origin): PassingConn;
 
-  async dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn> {
+  async dialTcp(to: NetAddress, options?: TcpDialOptions): Promise<Conn> {
     return this.wrap(await this.inner.dialTcp(to, options), 'dialled');
   }
 

@@ -18,6 +18,7 @@ import type {
   Listener,
   NetAddress,
   Random,
+  TcpDialOptions,
   TlsConn,
   TlsIdentity,
   Transport,
@@ -268,11 +269,18 @@ export class TlsSocketConn extends SocketConn implements TlsConn {
 
 const codedError = (code: string, message: string) => Object.assign(new Error(message), { code });
 
-/** Waits for a socket's `ready` event, or fails with its error or ETIMEDOUT. */
-function settled<S extends net.Socket>(socket: S, ready: string, to: string, timeout: number): Promise<S> {
+/** Waits for a socket's `ready` event, or fails with its error, ETIMEDOUT, or ECONNABORTED by the signal. */
+function settled<S extends net.Socket>(
+  socket: S,
+  ready: string,
+  to: string,
+  timeout: number,
+  signal?: AbortSignal,
+): Promise<S> {
   return new Promise((resolve, reject) => {
     const done = (act: () => void) => {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', givenUp);
       socket.off('error', failed);
       socket.off('close', closed);
       socket.off(ready, opened);
@@ -286,6 +294,8 @@ function settled<S extends net.Socket>(socket: S, ready: string, to: string, tim
         reject(error);
       });
     const closed = () => failed(codedError('ECONNRESET', `${to} closed the connection`));
+    const givenUp = () =>
+      failed(codedError('ECONNABORTED', `the connection to ${to} is not wanted any more`));
     const timer = setTimeout(
       () => failed(codedError('ETIMEDOUT', `no answer from ${to} within ${timeout} ms`)),
       timeout,
@@ -293,6 +303,8 @@ function settled<S extends net.Socket>(socket: S, ready: string, to: string, tim
     socket.on('error', failed);
     socket.on('close', closed);
     socket.on(ready, opened);
+    signal?.addEventListener('abort', givenUp);
+    if (signal?.aborted) givenUp();
   });
 }
 
@@ -311,10 +323,11 @@ async function dialPlain(
   options: net.NetConnectOpts,
   to: string,
   timeout = DEFAULT_DIAL_TIMEOUT,
+  signal?: AbortSignal,
 ): Promise<{ socket: net.Socket; reads: LentReads }> {
   const reads = new LentReads(plainReads);
   const socket = net.connect({ ...options, onread: reads.onread });
-  await settled(socket, 'connect', to, timeout);
+  await settled(socket, 'connect', to, timeout, signal);
   return { socket, reads };
 }
 
@@ -324,8 +337,9 @@ async function dialUnix(path: string, options?: Pick<DialOptions, 'timeout'>): P
   return new PlainConn(socket, reads);
 }
 
-async function dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn> {
-  const { socket, reads } = await dialPlain(connectOptions(to, options), textOf(to), options?.timeout);
+async function dialTcp(to: NetAddress, options: TcpDialOptions = {}): Promise<Conn> {
+  const { timeout, signal } = options;
+  const { socket, reads } = await dialPlain(connectOptions(to, options), textOf(to), timeout, signal);
   return new PlainConn(socket, reads, to);
 }
 

@@ -259,6 +259,16 @@ both('a port nobody listens at refuses; a destroyed end closes the other', async
   t.is((error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
 });
 
+both('a dial that is given up fails at once', async (t, bench) => {
+  const at = { host: bench.host, port: 0 };
+  const listener = await bench.settle(bench.transport.listenTcp(at, () => {}));
+  const abort = new AbortController();
+  const dial = t.throwsAsync(bench.transport.dialTcp(listener.local, { signal: abort.signal }));
+  abort.abort();
+  t.is(((await bench.settle(dial)) as NodeJS.ErrnoException).code, 'ECONNABORTED');
+  await bench.settle(listener.close());
+});
+
 test('a peer that speaks no TLS is an error of the dial, not of the process', async (t) => {
   const transport = realTransport();
   const listener = await transport.listenTcp({ host: '127.0.0.1', port: 0 }, (conn) => {

@@ -109,9 +109,15 @@ export interface DialOptions {
   localHost?: string;
 }
 
+/** Options of dialling without TLS. */
+export interface TcpDialOptions extends DialOptions {
+  /** Gives up when it is aborted. */
+  signal?: AbortSignal;
+}
+
 /** Makes and accepts connections. Rejections are Errors with Node's codes (`ECONNREFUSED`, `ETIMEDOUT`, …). */
 export interface Transport {
-  dialTcp(to: NetAddress, options?: DialOptions): Promise<Conn>;
+  dialTcp(to: NetAddress, options?: TcpDialOptions): Promise<Conn>;
   /** A local socket by its path; absent where there are none. */
   dialUnix?(path: string, options?: Pick<DialOptions, 'timeout'>): Promise<Conn>;
   dialTls(to: NetAddress, options?: DialOptions): Promise<TlsConn>;

@@ -8,9 +8,9 @@ import { createHash, hkdfSync } from 'node:crypto';
 import type {
   Conn,
   ConnHandlers,
-  DialOptions,
   Listener,
   NetAddress,
+  TcpDialOptions,
   TlsConn,
   TlsIdentity,
   Transport,
@@ -199,11 +199,14 @@ export class SimConn implements TlsConn {
 export function simTransport(net: SimNet, host: string, alive: () => boolean): Transport {
   let port = FIRST_EPHEMERAL_PORT;
 
-  const dial = (to: NetAddress, options: DialOptions | undefined, secure: boolean): Promise<SimConn> =>
+  const dial = (to: NetAddress, options: TcpDialOptions | undefined, secure: boolean): Promise<SimConn> =>
     new Promise((resolve, reject) => {
+      const { signal } = options ?? {};
+      signal?.addEventListener('abort', () => reject(codedError('ECONNABORTED', 'given up')));
       const from = { host: options?.localHost ?? host, port: port++ };
       const trip = 2 * net.delay(from.host, to.host);
-      const answer = (delay: number, act: () => void) => net.after(delay, () => alive() && act());
+      const answer = (delay: number, act: () => void) =>
+        net.after(delay, () => alive() && !signal?.aborted && act());
       if (!net.connected(from.host, to.host)) {
         const timeout = options?.timeout ?? DIAL_TIMEOUT;
         answer(timeout, () => reject(codedError('ETIMEDOUT', `no answer from ${to.host}:${to.port}`)));
