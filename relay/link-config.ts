@@ -1,9 +1,8 @@
 /**
- * How a relay's links follow the consensus (param-spec) and its options: queue bound, padding, whom to extend to.
+ * How a relay's links follow the consensus (param-spec) and its options: padding, whom to extend to.
  *
  * @module
  */
-import type { LinkLimits } from '../shared/link/manager.js';
 import type { PaddingConfig } from '../shared/link/padding.js';
 import type { ConsensusParam } from '../shared/onion/flow.js';
 import type { Options } from '../shared/torrc/options.js';
@@ -13,11 +12,6 @@ import type { SelfAddress } from './self.js';
 
 /** Longest padding time a consensus may ask for, milliseconds. */
 const MAX_PADDING_TIME = 60_000;
-
-/** Bounds of new channels. */
-export const linkLimits = (param: ConsensusParam): Partial<LinkLimits> => ({
-  maxQueue: param('circ_max_cell_queue_size', 50_000, 1000, 0xffff_ffff),
-});
 
 /** Padding towards clients, and between relays where the consensus wants it. */
 export const linkPadding = (param: ConsensusParam): PaddingConfig => ({

@@ -3,7 +3,7 @@ import { DestroyReason, EndReason, RelayCommand } from '../shared/cell/commands.
 import { RESOLVE, RESOLVED } from '../shared/cell/relay-cells.js';
 import { buildCircuit } from '../shared/circuit/build.js';
 import type { HopTarget } from '../shared/circuit/hop.js';
-import { createChannelManager } from '../shared/link/manager.js';
+import { createChannelManager, queueLimits } from '../shared/link/manager.js';
 import { memoryLog } from '../shared/log/memory.js';
 import { HandClock } from '../shared/onion/testing.js';
 import type { Conn } from '../shared/runtime/types.js';
@@ -17,6 +17,18 @@ test('MaxMemInQueues by the memory there is', (t) => {
   t.is(defaultCeiling(4096 * MB), 3072 * MB);
   t.is(defaultCeiling(16_384 * MB), Math.floor((16_384 * MB * 2) / 5));
   t.is(defaultCeiling(1024 * 1024 * MB), 8192 * MB);
+});
+
+test('a circuit queues as many cells as with C tor, onward and back', (t) => {
+  const limits = (params: Record<string, number>) => {
+    const { maxQueue, maxQueueOut } = queueLimits((name, fallback, min, max) =>
+      Math.min(max, Math.max(min, params[name] ?? fallback)),
+    );
+    return [maxQueue, maxQueueOut];
+  };
+  t.deepEqual(limits({}), [2500, 2500]);
+  t.deepEqual(limits({ circ_max_cell_queue_size: 500 }), [500, 500]);
+  t.deepEqual(limits({ circ_max_cell_queue_size: 1250, circ_max_cell_queue_size_out: 1000 }), [1250, 1000]);
 });
 
 test('whoever holds the oldest data goes first, until a tenth is free', (t) => {

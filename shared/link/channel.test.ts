@@ -34,9 +34,15 @@ interface Written {
   first: number;
 }
 
-function setUp(
-  options: { initiator?: boolean; accepts?: boolean; maxQueue?: number; maxCircuits?: number } = {},
-) {
+interface SetUp {
+  initiator?: boolean;
+  accepts?: boolean;
+  maxQueue?: number;
+  maxQueueOut?: number;
+  maxCircuits?: number;
+}
+
+function setUp(options: SetUp = {}) {
   const clock = new HandClock();
   const stats = newLinkStats();
   const log = memoryLog();
@@ -71,7 +77,11 @@ function setUp(
     log,
     stats,
     handler,
-    limits: { maxQueue: options.maxQueue ?? 50_000, maxCircuits: options.maxCircuits ?? 100 },
+    limits: {
+      maxQueue: options.maxQueue ?? 50_000,
+      maxQueueOut: options.maxQueueOut ?? options.maxQueue ?? 50_000,
+      maxCircuits: options.maxCircuits ?? 100,
+    },
     peer: { rsaId: undefined, ed25519Id: undefined },
     initiator: options.initiator ?? true,
     linkProtocol: 5,
@@ -311,6 +321,16 @@ test('a queue has a hard bound', (t) => {
   t.false(leg.send(batchOf(100)));
   t.is(leg.queued, 100);
   t.is(stats.queueOverflows, 1);
+});
+
+test('a queue away from the client has a bound of its own', (t) => {
+  const { channel, created } = setUp({ initiator: false, maxQueue: 150, maxQueueOut: 50 });
+  channel.fixed(0x8000_0001, Command.CREATE2, Buffer.alloc(BODY_SIZE));
+  const { leg } = created[0]!;
+  t.true(leg.send(batchOf(100)));
+  const onward = channel.openLeg(record().handler);
+  t.false(onward.send(batchOf(100)));
+  t.true(onward.send(batchOf(50)));
 });
 
 test('an owner that throws loses its circuit, and no other', (t) => {

@@ -30,8 +30,10 @@ const LINGER = 5_000;
 
 /** Bounds of one channel. */
 export interface ChannelLimits {
-  /** Cells in one circuit's output queue (circ_max_cell_queue_size). */
+  /** Cells in the output queue of a circuit that the peer made (circ_max_cell_queue_size). */
   readonly maxQueue: number;
+  /** The same of one that was made here: away from the client (circ_max_cell_queue_size_out). */
+  readonly maxQueueOut: number;
   /** Circuits at a time. */
   readonly maxCircuits: number;
 }
@@ -78,7 +80,6 @@ export class LinkChannel implements LegHost {
   readonly linkProtocol: number;
   readonly authenticated: boolean;
   readonly canonical: boolean;
-  readonly maxQueue: number;
   open = true;
   lastActive: number;
   /** Monotonic milliseconds of the last write. */
@@ -117,7 +118,6 @@ export class LinkChannel implements LegHost {
     this.linkProtocol = parts.linkProtocol;
     this.authenticated = parts.authenticated;
     this.canonical = parts.canonical;
-    this.maxQueue = parts.limits.maxQueue;
     this.ids = new CircuitIds(parts.initiator, parts.random);
     const now = parts.clock.monotonic();
     this.openedAt = now;
@@ -148,16 +148,18 @@ export class LinkChannel implements LegHost {
 
   openLeg(handler: LegHandler): Leg {
     if (!this.open) throw linkError('closed', 'the channel is closed');
-    if (this.legs.size >= this.parts.limits.maxCircuits)
+    const { maxCircuits, maxQueueOut } = this.parts.limits;
+    if (this.legs.size >= maxCircuits)
       throw linkError('limit', `${this.legs.size} circuits on the channel already`);
     return this.addLeg(
       this.ids.pick((id) => this.legs.has(id)),
       handler,
+      maxQueueOut,
     );
   }
 
-  private addLeg(circuitId: number, handler: LegHandler): CircuitLeg {
-    const leg = new CircuitLeg(this, circuitId, handler);
+  private addLeg(circuitId: number, handler: LegHandler, maxQueue: number): CircuitLeg {
+    const leg = new CircuitLeg(this, circuitId, handler, maxQueue);
     this.legs.set(circuitId, leg);
     this.idleSince = undefined;
     return leg;
@@ -246,7 +248,7 @@ export class LinkChannel implements LegHost {
       this.refuse(circuitId, DestroyReason.RESOURCELIMIT);
       return;
     }
-    const leg = this.addLeg(circuitId, NOBODY);
+    const leg = this.addLeg(circuitId, NOBODY, limits.maxQueue);
     if (command === Command.CREATE2 && this.authenticated) this.carriesCircuits = true;
     try {
       handler.create(leg, command, body);

@@ -19,8 +19,6 @@ export const LOW_MARK = 64;
 export interface LegHost extends Channel {
   readonly clock: Clock;
   readonly stats: LinkStats;
-  /** Cells a queue may hold: consensus parameter circ_max_cell_queue_size. */
-  readonly maxQueue: number;
   carriesCircuits: boolean;
   /** The leg has cells to send. */
   filled(leg: CircuitLeg, cells: number): void;
@@ -37,8 +35,11 @@ export class CircuitLeg implements Leg, Turn {
   dead = false;
   sent = 0;
   place = -1;
+  /** Cells the queue may hold. */
+  private readonly maxQueue: number;
 
-  constructor(channel: LegHost, circuitId: number, handler: LegHandler) {
+  constructor(channel: LegHost, circuitId: number, handler: LegHandler, maxQueue: number) {
+    this.maxQueue = maxQueue;
     this.channel = channel;
     this.circuitId = circuitId;
     this.handler = handler;
@@ -57,7 +58,7 @@ export class CircuitLeg implements Leg, Turn {
     if (this.dead) return false;
     const { channel, queue } = this;
     const cells = to - from;
-    if (queue.length + cells > channel.maxQueue) {
+    if (queue.length + cells > this.maxQueue) {
       channel.stats.queueOverflows++;
       return false;
     }

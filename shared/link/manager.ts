@@ -21,8 +21,9 @@ import type { Channel, ChannelHandler, ChannelManager, ChannelTarget } from './t
 
 /** Bounds; times in milliseconds. */
 export interface LinkLimits {
-  /** Cells in one circuit's output queue: consensus parameter circ_max_cell_queue_size. */
+  /** Cells in one circuit's output queue, towards the client and away from it: see `queueLimits`. */
   readonly maxQueue: number;
+  readonly maxQueueOut: number;
   /** Circuits on one channel. */
   readonly maxCircuits: number;
   /** For the TCP and TLS handshakes of one address, and for the link handshake after them. */
@@ -38,9 +39,13 @@ export interface LinkLimits {
   readonly keepalive: number;
 }
 
+/** C tor: RELAY_CIRC_CELL_QUEUE_SIZE_DEFAULT. */
+const MAX_QUEUE = 2500;
+
 /** C tor's numbers, where it has them. */
 export const DEFAULT_LINK_LIMITS: LinkLimits = {
-  maxQueue: 50_000,
+  maxQueue: MAX_QUEUE,
+  maxQueueOut: MAX_QUEUE,
   maxCircuits: 65_536,
   dialTimeout: 30_000,
   handshakeTimeout: 30_000,
@@ -50,6 +55,14 @@ export const DEFAULT_LINK_LIMITS: LinkLimits = {
   idleRelay: 3_600_000,
   keepalive: 300_000,
 };
+
+/** Bounds of queues by the consensus (C tor: `get_param_max_circuit_cell_queue_size`, `..._out`). */
+export function queueLimits(
+  param: (name: string, fallback: number, min: number, max: number) => number,
+): Pick<LinkLimits, 'maxQueue' | 'maxQueueOut'> {
+  const maxQueue = param('circ_max_cell_queue_size', MAX_QUEUE, 50, 0x7fffffff);
+  return { maxQueue, maxQueueOut: param('circ_max_cell_queue_size_out', maxQueue, 50, 0x7fffffff) };
+}
 
 /** How often idle channels are looked for, milliseconds. */
 const SWEEP = 30_000;
