@@ -71,6 +71,12 @@ export function periodEdge(start: AccountingStartOption, time: number, next = fa
   }
 }
 
+/** Whether going on at `rate` bytes a second uses up the maximum before a period ends. */
+export function canRunOut({ max, start, rule }: AccountingSettings, rate: number, now: number): boolean {
+  const seconds = (periodEdge(start, now, true) - periodEdge(start, now)) / 1000;
+  return rate >= Math.floor((rule === 'sum' ? max / 2 : max) / seconds);
+}
+
 const FRESH = { read: 0, written: 0, awake: 0, expected: 0, softAt: 0, softAwake: 0, softBytes: 0 };
 
 /** Counts, and says when to sleep. Knows no clock: it is told the time. */

@@ -12,8 +12,10 @@ import { parseProtocols } from '../shared/netdoc/protover.js';
 import { buildServerDescriptor, parseServerDescriptor } from '../shared/netdoc/server-descriptor.js';
 import type { ExtraInfo, ServerDescriptor } from '../shared/netdoc/types.js';
 import type { Options } from '../shared/torrc/options.js';
+import { canRunOut } from './accounting.js';
 import { type BandwidthHistory, PERIOD } from './bandwidth.js';
 import { limitsOf } from './bandwidth-limit.js';
+import { accountingSettings } from './hibernation.js';
 import type { SelfAddress } from './self.js';
 
 /** Not `Tor …`: authorities would hold it against C tor's version numbers. */
@@ -51,6 +53,8 @@ export interface SelfDescription {
   readonly familyKeys: readonly Ed25519Signer[];
   /** Whether BEGIN_DIR is served. */
   readonly isDirectory: boolean;
+  /** An authority says so in any case. */
+  readonly isAuthority: boolean;
   /** Whether descriptors of onion services are kept. */
   readonly isHsDir?: boolean;
 }
@@ -83,7 +87,7 @@ export function buildOwnDocuments(self: SelfDescription): BuiltDocuments | undef
       hibernating: self.hibernating,
       ...(options.ContactInfo !== undefined && { contact: options.ContactInfo }),
       exitPolicy: self.policy,
-      tunnelledDirServer: isDirectory,
+      tunnelledDirServer: isDirectory && (self.isAuthority || offersDirectory(options, now)),
       hiddenServiceDir: isHsDir,
     },
     keys,
@@ -98,6 +102,16 @@ const protocolsOf = (isDirectory: boolean, isHsDir: boolean) =>
       .filter(Boolean)
       .join(' '),
   );
+
+/**
+ * A relay that would have to hibernate does not spend its bytes on directory requests, unless only those that come in
+ * count (C tor: `router_should_be_dirserver`). Authorities make no guard of it then, and no HSDir.
+ */
+function offersDirectory(options: Options, now: number): boolean {
+  const settings = accountingSettings(options);
+  if (!settings || settings.rule === 'in') return true;
+  return !canRunOut(settings, bandwidthOf(options, 0).rate, now);
+}
 
 /** More is not read (C tor: ROUTER_MAX_DECLARED_BANDWIDTH). */
 const MAX_DECLARED_BANDWIDTH = 2 ** 31 - 1;

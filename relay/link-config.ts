@@ -1,5 +1,5 @@
 /**
- * How a relay's links follow the consensus (param-spec) and its options: padding, whom to extend to.
+ * How a relay's links follow the consensus (param-spec) and its options: queue bounds, padding, whom to extend to.
  *
  * @module
  */
@@ -9,6 +9,8 @@ import type { Options } from '../shared/torrc/options.js';
 import type { ExtendRules } from './extend.js';
 import type { Network } from './network.js';
 import type { SelfAddress } from './self.js';
+
+export { queueLimits } from '../shared/link/manager.js';
 
 /** Longest padding time a consensus may ask for, milliseconds. */
 const MAX_PADDING_TIME = 60_000;

@@ -10,12 +10,7 @@ import type { RelayKeys } from '../shared/crypto/relay-keys.js';
 import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
 import { DirCache } from '../shared/dir/cache.js';
 import type { DirServer } from '../shared/dir/server.js';
-import {
-  createChannelManager,
-  type LinkManager,
-  type PeerNews,
-  queueLimits,
-} from '../shared/link/manager.js';
+import { createChannelManager, type LinkManager, type PeerNews } from '../shared/link/manager.js';
 import type { Channel } from '../shared/link/types.js';
 import type { Consensus, RelayId } from '../shared/netdoc/types.js';
 import type { Env } from '../shared/runtime/env.js';
@@ -41,7 +36,7 @@ import { Hibernation } from './hibernation.js';
 import { HsDirStore } from './hs-dir.js';
 import { keyOptionsOf } from './key-options.js';
 import { LimitedTransport } from './limited-transport.js';
-import { extendRulesOf, linkPadding } from './link-config.js';
+import { extendRulesOf, linkPadding, queueLimits } from './link-config.js';
 import { defaultCeiling, MemoryCeiling } from './memory.js';
 import { MeteredTransport } from './metered-transport.js';
 import { registerRelayMetrics } from './metrics.js';
@@ -434,6 +429,7 @@ class Relay implements RelayNode {
       uptime: this.uptime,
       hibernating: this.hibernating,
       isDirectory: this.dirServer !== undefined,
+      isAuthority: this.dirManager === undefined,
       isHsDir: this.hsDir !== undefined,
     });
     if (!documents) this.askForAddress();

@@ -23,6 +23,9 @@ const DESCRIBED: readonly Name[] = [
   'BandwidthBurst',
   'RelayBandwidthRate',
   'RelayBandwidthBurst',
+  'AccountingMax',
+  'AccountingStart',
+  'AccountingRule',
   'ORPort',
   'Address',
 ];
@@ -30,9 +33,6 @@ const DESCRIBED: readonly Name[] = [
 /** What is looked at anew at each use, or is told to whom it concerns. */
 const OTHERS: readonly Name[] = [
   'DirPort',
-  'AccountingMax',
-  'AccountingStart',
-  'AccountingRule',
   'AssumeReachable',
   'AssumeReachableIPv6',
   'PublishServerDescriptor',

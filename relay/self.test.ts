@@ -187,6 +187,7 @@ async function describe(options: Options, more: Partial<SelfDescription> = {}) {
     uptime: 7,
     hibernating: false,
     isDirectory: true,
+    isAuthority: false,
     isHsDir: false,
     familyKeys: [],
     ...more,
@@ -261,6 +262,21 @@ test('the bandwidth of finished days is in the extra-info', async (t) => {
   t.regex(extraInfo, /\nwrite-history 2026-01-02 00:00:00 \(86400 s\) 699392\n/);
   t.regex(extraInfo, /\nread-history 2026-01-02 00:00:00 \(86400 s\) 499712\n/);
   t.is(parseServerDescriptor(descriptor).bandwidth.observed, 50_000);
+});
+
+test('a relay that could run out of bytes does not offer a directory', async (t) => {
+  const offers = async (more: Partial<SelfDescription>, ...lines: string[]) => {
+    const { build } = await describe(optionsOf('ORPort 203.0.113.1:9001', ...lines), more);
+    return parseServerDescriptor(build()!.descriptor).tunnelledDirServer;
+  };
+  t.true(await offers({}));
+  // A megabyte a second is 86,400 in a day, and twice as many in both directions.
+  const day = ['RelayBandwidthRate 1 MByte', 'AccountingStart day 00:00'];
+  t.false(await offers({}, ...day, 'AccountingMax 86000 MBytes'));
+  t.true(await offers({}, ...day, 'AccountingMax 87000 MBytes'));
+  t.false(await offers({}, ...day, 'AccountingMax 87000 MBytes', 'AccountingRule sum'));
+  t.true(await offers({}, ...day, 'AccountingMax 1 GByte', 'AccountingRule in'));
+  t.true(await offers({ isAuthority: true }, ...day, 'AccountingMax 1 GByte'));
 });
 
 test('there is no descriptor without an IPv4 address', async (t) => {
