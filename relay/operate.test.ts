@@ -112,6 +112,23 @@ test('a port that cannot be opened leaves the old ones as they were', async (t) 
   await t.notThrowsAsync(world.until(host.transport.dialTls({ host: '127.1.0.1', port: 9001 })));
 });
 
+test('two changes of ports at once leave the ports of the second, and no others', async (t) => {
+  const { world, relays } = await network();
+  const { node, host, log } = relays[0]!;
+  node.reload(optionsOf('ORPort 127.1.0.1:9009'));
+  node.reload(optionsOf('ORPort 127.1.0.1:9010'));
+  await world.advance(1_000);
+  const dial = (port: number) =>
+    world.until(
+      host.transport.dialTls({ host: '127.1.0.1', port }).then(
+        () => 'open',
+        () => 'refused',
+      ),
+    );
+  t.deepEqual([await dial(9001), await dial(9009), await dial(9010)], ['refused', 'refused', 'open']);
+  t.notRegex(log.text(), /cannot be used/);
+});
+
 /** A cache that knows the other relays. */
 function cacheOf(others: readonly Running[]): DirCache {
   const routers = others.map(({ node }) => {

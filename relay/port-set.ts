@@ -29,6 +29,8 @@ const samePlan = (a: PortPlan, b: PortPlan): boolean =>
 export class PortSet {
   private readonly env: PortSetEnv;
   private open: Record<What, OpenPort[]> = { or: [], dir: [] };
+  /** The change under way: each goes by what the one before it left open. */
+  private last: Promise<void> = Promise.resolve();
 
   constructor(env: PortSetEnv) {
     this.env = env;
@@ -45,7 +47,17 @@ export class PortSet {
    * Makes the open ports those of the options: what is open and wanted stays. Rejects when one cannot be opened; those
    * that were open before are still open then.
    */
-  async apply(options: Options): Promise<void> {
+  apply(options: Options): Promise<void> {
+    return this.inTurn(() => this.applyNow(options));
+  }
+
+  private inTurn(change: () => Promise<void>): Promise<void> {
+    const done = this.last.then(change);
+    this.last = done.catch(() => {});
+    return done;
+  }
+
+  private async applyNow(options: Options): Promise<void> {
     const { channels, transport, address } = this.env;
     const dirServer = this.env.dirServer();
     await this.change('or', options.ORPort, (at) => channels.listen(at));
@@ -86,7 +98,11 @@ export class PortSet {
   }
 
   /** Closes all of them. What the descriptor says of them stays. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.inTurn(() => this.closeNow());
+  }
+
+  private async closeNow(): Promise<void> {
     const all = [...this.open.or, ...this.open.dir];
     this.open = { or: [], dir: [] };
     await Promise.all(all.map((port) => port.listener?.close()));
