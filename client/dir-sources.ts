@@ -126,7 +126,7 @@ export class DirSources {
 
   /** Whom to ask first while nothing is known, so that not everybody who starts asks an authority. */
   private pickFallback(avoid: ReadonlySet<RelayId>): DirSource | undefined {
-    if (this.network || avoid.size > 0) return undefined;
+    if (this.network || avoid.size > 0 || this.fallbacks.size === 0) return undefined;
     const fallbacks = this.configured.filter((source) => this.fallbacks.has(source.id));
     return fallbacks[this.env.random.below(fallbacks.length)];
   }
