@@ -150,6 +150,43 @@ test('the relay is told of each change, and a restart finds the count', async (t
   await world.until(second.stop());
 });
 
+test('options that begin another period count anew in it, as after a restart', (t) => {
+  const now = at('2026-03-20T12:00');
+  const day = { max: 30 * GB, start: { unit: 'day', day: 0, hour: 0, minute: 0 } } as const;
+  const accounting = new Accounting(settings(900 * GB), ID, at('2026-03-01T00:00'));
+  accounting.add(500 * GB, 0);
+  accounting.tick(now, 12 * HOUR);
+  const restarted = new Accounting(settings(30 * GB, day), ID, now, accounting.save());
+  accounting.configure(settings(30 * GB, day), now);
+  t.is(accounting.used, 0);
+  t.deepEqual(accounting.save(), restarted.save());
+  t.deepEqual(accounting.period, restarted.period);
+  // An edge that moves a little leaves the period what it is.
+  accounting.add(GB, 0);
+  accounting.configure(settings(30 * GB, { start: { ...day.start, hour: 2 } }), now);
+  t.is(accounting.used, GB);
+});
+
+test('AccountingMax taken away and given back leaves what was used, as does one given at a reload', async (t) => {
+  const world = new SimWorld('given back', at('2026-03-01T00:00'));
+  const { clock } = world.host('127.1.0.1');
+  const env = { clock, log: memoryLog(), store: memoryStore(), identity: ID, changed() {} };
+  const [none, some] = [optionsOf('ORPort 9001'), optionsOf('ORPort 9001', 'AccountingMax 2 GB')];
+  const first = new Hibernation(env);
+  await world.until(first.start(some));
+  first.read(GB);
+  first.configure(none);
+  first.configure(some);
+  t.is(first.usage!.used, GB);
+  first.configure(none);
+  await world.until(first.stop());
+  const second = new Hibernation(env);
+  await world.until(second.start(none));
+  second.configure(some);
+  t.is(second.usage!.used, GB);
+  await world.until(second.stop());
+});
+
 test('a damaged count is set aside, not believed', async (t) => {
   const world = new SimWorld('damaged', at('2026-03-01T00:00'));
   const store = memoryStore();

@@ -107,9 +107,9 @@ export class Accounting {
 
   private restore(saved: SavedAccounting, now: number): void {
     const { start } = this;
+    const edge = (next: boolean) => periodEdge(this.settings.start, saved.start, next);
     this.take(saved);
-    const length = periodEdge(this.settings.start, saved.start, true) - saved.start;
-    const moved = (start - saved.start) / length;
+    const moved = (start - saved.start) / (edge(true) - edge(false));
     // A period whose edge was moved a little by the options is the same period: rather too few bytes than too many.
     if (Math.abs(moved) <= 0.5) this.start = start;
     else {
@@ -135,12 +135,13 @@ export class Accounting {
     this.end = periodEdge(this.settings.start, now, true);
   }
 
-  /** New options, from now on. */
+  /** New options, from now on: what they make of the period is what they would after a restart. */
   configure(settings: AccountingSettings, now: number): void {
+    const saved = this.save();
     this.settings = settings;
     this.start = periodEdge(settings.start, now);
     this.end = periodEdge(settings.start, now, true);
-    this.planWakeup();
+    this.restore(saved, now);
   }
 
   /** Bytes that count, by the rule. */

@@ -62,6 +62,8 @@ const when = (time: number) => `${new Date(time).toISOString().slice(0, 16).repl
 export class Hibernation implements Meter {
   private readonly env: HibernationEnv;
   private accounting: Accounting | undefined;
+  /** What was counted while there was an AccountingMax, for when there is one again. */
+  private kept: SavedAccounting | undefined;
   private current: AccountingState = 'live';
   private timer: Timer | undefined;
   private lastTick = 0;
@@ -85,11 +87,11 @@ export class Hibernation implements Meter {
   /** Takes up what was saved; `state` is right afterwards. `changed` is not called for it. */
   async start(options: Options): Promise<void> {
     const { store, log, clock } = this.env;
-    const saved = await loadState(store, FILE, kind, log);
+    this.kept = await loadState(store, FILE, kind, log);
     const settings = accountingSettings(options);
     this.lastTick = clock.monotonic();
     if (!settings) return;
-    this.accounting = new Accounting(settings, this.env.identity, clock.now(), saved);
+    this.accounting = new Accounting(settings, this.env.identity, clock.now(), this.kept);
     this.current = this.accounting.state(clock.now());
     this.tell();
     this.arm();
@@ -99,9 +101,11 @@ export class Hibernation implements Meter {
   configure(options: Options): void {
     const { clock, identity } = this.env;
     const settings = accountingSettings(options);
-    if (!settings) this.accounting = undefined;
-    else if (this.accounting) this.accounting.configure(settings, clock.now());
-    else this.accounting = new Accounting(settings, identity, clock.now());
+    if (!settings) {
+      this.kept = this.accounting?.save() ?? this.kept;
+      this.accounting = undefined;
+    } else if (this.accounting) this.accounting.configure(settings, clock.now());
+    else this.accounting = new Accounting(settings, identity, clock.now(), this.kept);
     this.look();
   }
 
@@ -183,9 +187,10 @@ export class Hibernation implements Meter {
   }
 
   private async saved(): Promise<void> {
-    if (!this.accounting) return;
+    const state = this.accounting?.save() ?? this.kept;
+    if (!state) return;
     this.unsaved = 0;
-    await saveState(this.env.store, FILE, kind.version, this.accounting.save());
+    await saveState(this.env.store, FILE, kind.version, state);
   }
 
   /** Saves a last time. */
