@@ -45,7 +45,7 @@ import { PortSet } from './port-set.js';
 import { linkSource } from './ports.js';
 import { type OwnDocuments, PUBLIC_TIMES, Publisher, TESTING_TIMES } from './publish.js';
 import type { RelayExtras, RelayNode, RelayStatus } from './relay-node.js';
-import { RELOADABLE, takeOver } from './reload.js';
+import { RELOADABLE, stepsOf, takeOver } from './reload.js';
 import { Rounds } from './rounds.js';
 import { SelfAddress } from './self.js';
 import { assumedReachable, SelfTest } from './self-test.js';
@@ -304,7 +304,7 @@ class Relay implements RelayNode {
       ed25519: toBase64Bare(keys.ed25519Id),
     });
     await writeFingerprints(env.store, options.Nickname, keys);
-    this.familyKeys = await ownFamilyKeys(options, env);
+    await this.readFamilyKeys();
     await loadBandwidth(this.history, env.store, env.log);
     await this.dirManager?.load();
     await this.address.configure(env.resolver);
@@ -319,13 +319,11 @@ class Relay implements RelayNode {
     this.heartbeat.start();
   }
 
-  private async open(): Promise<void> {
-    try {
-      await this.ports.apply(this.options);
-    } catch (error) {
+  private open(): Promise<void> {
+    return this.ports.apply(this.options).catch(async (error: unknown) => {
       await this.close();
       throw error;
-    }
+    });
   }
 
   private accountingChanged(state: AccountingState): void {
@@ -358,26 +356,28 @@ class Relay implements RelayNode {
     if ((['AccountingMax', 'AccountingStart', 'AccountingRule'] as const).some((name) => names.has(name)))
       this.accounting.configure(this.options);
     if (names.has('HeartbeatPeriod')) this.heartbeat.start();
-    this.replace(names)
-      .then(() => {
-        if (described) this.publisher.changed('the configuration changed');
-        this.publisher.retry();
-      })
-      .catch((error: Error) => {
-        this.env.log.error(`The ports of the new configuration cannot be used: ${error.message}`);
-      });
+    this.replace(names).then(() => {
+      if (described) this.publisher.changed('the configuration changed');
+      this.publisher.retry();
+    });
     return RELOADABLE;
   }
 
   private async replace(names: ReadonlySet<string>): Promise<void> {
-    const { options, env } = this;
+    const { options, env, keys } = this;
+    const step = stepsOf(env.log);
     if (names.has('ORPort') || names.has('DirPort')) {
       if (options.DisableNetwork || this.hibernating) this.ports.plan(options);
-      else await this.ports.apply(options);
+      else await step('The ports of the new configuration cannot be used', this.ports.apply(options));
     }
-    if (names.has('FamilyId')) this.familyKeys = await ownFamilyKeys(options, env);
-    if (names.has('Nickname')) await writeFingerprints(env.store, options.Nickname, this.keys);
+    if (names.has('FamilyId')) await step('The new FamilyId cannot be used', this.readFamilyKeys());
+    if (names.has('Nickname'))
+      await step('Cannot write the fingerprint files', writeFingerprints(env.store, options.Nickname, keys));
     if (names.has('Address') || names.has('ORPort')) await this.address.configure(env.resolver);
+  }
+
+  private async readFamilyKeys(): Promise<void> {
+    this.familyKeys = await ownFamilyKeys(this.options, this.env);
   }
 
   private async rotateAndSave(): Promise<void> {

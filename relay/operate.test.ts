@@ -112,6 +112,22 @@ test('a port that cannot be opened leaves the old ones as they were', async (t) 
   await t.notThrowsAsync(world.until(host.transport.dialTls({ host: '127.1.0.1', port: 9001 })));
 });
 
+test('what else changed is taken over although a port cannot be opened, and a closed port is not told', async (t) => {
+  const { world, relays } = await network((n) => (n === 1 ? ['DirPort 127.1.0.1:9030'] : []));
+  const { node, host, log } = relays[0]!;
+  await host.transport.listenTcp({ host: '127.1.0.1', port: 9009 }, () => {});
+  const next = (...lines: string[]) => optionsOf(...lines, 'ExtendAllowPrivateAddresses 1');
+  const told = () => parseServerDescriptor(node.descriptor()!.descriptor);
+  node.reload(next('ORPort 127.1.0.1:9009', 'Address 127.1.0.7', 'ContactInfo somebody else'));
+  await world.advance(1_000);
+  t.regex(log.text(), /ports of the new configuration cannot be used: .*9009/);
+  t.deepEqual([told().contact, told().address, told().orPort], ['somebody else', '127.1.0.7', 9001]);
+  node.reload(next('ORPort 127.1.0.1:9010', 'DirPort 127.1.0.1:9009'));
+  await world.advance(1_000);
+  t.is(told().orPort, 9010);
+  await t.notThrowsAsync(world.until(host.transport.dialTls({ host: '127.1.0.1', port: 9010 })));
+});
+
 test('two changes of ports at once leave the ports of the second, and no others', async (t) => {
   const { world, relays } = await network();
   const { node, host, log } = relays[0]!;

@@ -45,7 +45,7 @@ export class PortSet {
 
   /**
    * Makes the open ports those of the options: what is open and wanted stays. Rejects when one cannot be opened; those
-   * that were open before are still open then.
+   * of its kind that were open before are still open then.
    */
   apply(options: Options): Promise<void> {
     return this.inTurn(() => this.applyNow(options));
@@ -61,8 +61,12 @@ export class PortSet {
     const { channels, transport, address } = this.env;
     const dirServer = this.env.dirServer();
     await this.change('or', options.ORPort, (at) => channels.listen(at));
-    if (dirServer) await this.change('dir', options.DirPort, (at) => dirServer.listen(transport, at));
-    address.opened(this.open.or, this.open.dir);
+    try {
+      if (dirServer) await this.change('dir', options.DirPort, (at) => dirServer.listen(transport, at));
+    } finally {
+      // The ORPorts are others already, whatever became of the DirPorts.
+      address.opened(this.open.or, this.open.dir);
+    }
   }
 
   private async change(

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Log } from '../shared/log/types.js';
 import type { Options } from '../shared/torrc/options.js';
 
 type Name = keyof Options;
@@ -80,3 +81,9 @@ export function takeOver(options: Options, next: Options): Changes {
   for (const name of names) Object.assign(options, { [name]: next[name] });
   return { names, described: DESCRIBED.some((name) => names.has(name)) };
 }
+
+/** Steps of a reload: one that cannot be done is told, and keeps nothing else from being taken over. */
+export const stepsOf =
+  (log: Log) =>
+  (problem: string, done: Promise<void>): Promise<void> =>
+    done.catch((error: Error) => log.error(`${problem}: ${error.message}`));
