@@ -77,11 +77,11 @@ function setUp(options: SetUp = {}) {
     log,
     stats,
     handler,
-    limits: {
+    limits: () => ({
       maxQueue: options.maxQueue ?? 50_000,
       maxQueueOut: options.maxQueueOut ?? options.maxQueue ?? 50_000,
       maxCircuits: options.maxCircuits ?? 100,
-    },
+    }),
     peer: { rsaId: undefined, ed25519Id: undefined },
     initiator: options.initiator ?? true,
     linkProtocol: 5,

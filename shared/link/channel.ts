@@ -47,7 +47,8 @@ export interface ChannelParts {
   readonly log: Log;
   readonly stats: LinkStats;
   readonly handler: ChannelHandler;
-  readonly limits: ChannelLimits;
+  /** Asked for each circuit: the consensus changes while a channel lives. */
+  readonly limits: () => ChannelLimits;
   readonly peer: PeerIdentity;
   readonly initiator: boolean;
   readonly linkProtocol: number;
@@ -148,7 +149,7 @@ export class LinkChannel implements LegHost {
 
   openLeg(handler: LegHandler): Leg {
     if (!this.open) throw linkError('closed', 'the channel is closed');
-    const { maxCircuits, maxQueueOut } = this.parts.limits;
+    const { maxCircuits, maxQueueOut } = this.parts.limits();
     if (this.legs.size >= maxCircuits)
       throw linkError('limit', `${this.legs.size} circuits on the channel already`);
     return this.addLeg(
@@ -244,11 +245,12 @@ export class LinkChannel implements LegHost {
       this.refuse(circuitId, DestroyReason.PROTOCOL);
       return;
     }
-    if (this.legs.size >= limits.maxCircuits) {
+    const { maxCircuits, maxQueue } = limits();
+    if (this.legs.size >= maxCircuits) {
       this.refuse(circuitId, DestroyReason.RESOURCELIMIT);
       return;
     }
-    const leg = this.addLeg(circuitId, NOBODY, limits.maxQueue);
+    const leg = this.addLeg(circuitId, NOBODY, maxQueue);
     if (command === Command.CREATE2 && this.authenticated) this.carriesCircuits = true;
     try {
       handler.create(leg, command, body);

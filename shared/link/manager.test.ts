@@ -1,5 +1,6 @@
 import test from 'ava';
-import { BODY_SIZE, Command } from '../cell/commands.js';
+import { CellBatch } from '../cell/batch.js';
+import { BODY_SIZE, CELL_SIZE, Command } from '../cell/commands.js';
 import { encodeNarrow } from '../cell/frame.js';
 import type { LinkCredentials } from '../crypto/link-credentials.js';
 import { memoryLog } from '../log/log.js';
@@ -268,6 +269,25 @@ test('handshakes that do not end are given up, and only so many may be open', as
   const again = await dialRaw(world, '127.9.0.1', '127.2.0.1');
   await world.advance(1000);
   t.false(again.state.closed);
+});
+
+test('a circuit keeps to the bounds of queues as they are when it is made, not when its channel was', async (t) => {
+  const world = new SimWorld('bounds', START);
+  const [, b] = (await identities()) as [LinkCredentials, LinkCredentials];
+  await relayAt(world, '127.2.0.1', b);
+  let maxQueueOut = 100;
+  const client = node(world.host('127.1.0.1'), undefined, { limits: () => ({ maxQueueOut }) });
+  const channel = await world.until(client.links.get(targetOf('127.2.0.1', b)));
+  const cells = 60;
+  const fits = () => {
+    const batch = new CellBatch(Buffer.alloc(cells * CELL_SIZE));
+    batch.n = cells;
+    for (let i = 0; i < cells; i++) batch.at[i] = i * CELL_SIZE + 5;
+    return channel.openLeg(silent).send(batch, 0, cells);
+  };
+  t.true(fits());
+  maxQueueOut = 50;
+  t.false(fits());
 });
 
 test('whoever speaks another language is closed at once', async (t) => {

@@ -374,7 +374,7 @@ class Links implements LinkManager {
       log: this.log,
       stats: this.stats,
       handler,
-      limits: this.limits,
+      limits: () => this.limits,
       peer: result.peer,
       initiator,
       linkProtocol: result.linkProtocol,
