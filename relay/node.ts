@@ -54,9 +54,8 @@ import { CircuitSwitch } from './switch.js';
 
 export type { RelayExtras, RelayNode, RelayStatus } from './relay-node.js';
 
-const MINUTE = 60_000;
-/** Between looks at keys that may be due for rotation, and between saves of the bandwidth history. */
-const HOUSEKEEPING = 10 * MINUTE;
+/** Milliseconds between looks at keys that may be due for rotation and at names in `Address`, and between saves. */
+const HOUSEKEEPING = 600_000;
 
 /** Bytes of onion-service descriptors a relay holds: some thousands of them. */
 const MAX_HSDIR_BYTES = 256 * 1024 * 1024;
@@ -382,6 +381,7 @@ class Relay implements RelayNode {
 
   private async rotateAndSave(): Promise<void> {
     const { env, keys, history } = this;
+    if (await this.address.configure(env.resolver)) this.publisher.changed('the address changed');
     if (await keys.rotate(env.clock.now())) this.publisher.changed('keys were rotated');
     await saveBandwidth(history, env.store);
   }

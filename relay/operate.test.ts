@@ -128,6 +128,19 @@ test('what else changed is taken over although a port cannot be opened, and a cl
   await t.notThrowsAsync(world.until(host.transport.dialTls({ host: '127.1.0.1', port: 9010 })));
 });
 
+test('an Address that is a name is looked up again, and a change of it published', async (t) => {
+  const { world, relays } = await network();
+  const { node } = relays[0]!;
+  const told = () => parseServerDescriptor(node.descriptor()!.descriptor).address;
+  world.names.set('home.example', ['127.1.0.7']);
+  node.reload(optionsOf('ORPort 127.1.0.1:9001', 'ExtendAllowPrivateAddresses 1', 'Address home.example'));
+  await world.advance(1_000);
+  t.is(told(), '127.1.0.7');
+  world.names.set('home.example', ['127.1.0.8']);
+  await world.advance(11 * 60_000);
+  t.is(told(), '127.1.0.8');
+});
+
 test('two changes of ports at once leave the ports of the second, and no others', async (t) => {
   const { world, relays } = await network();
   const { node, host, log } = relays[0]!;

@@ -78,6 +78,41 @@ test('the address is the configured one, or the ORPort’s own, or what a name r
   t.is(await of('ORPort 9001', 'Address nobody.example'), undefined);
 });
 
+test('of two readings at once the later counts, and a name that no longer resolves keeps its address', async (t) => {
+  const options = optionsOf('ORPort 9001', 'Address slow.example');
+  const log = memoryLog();
+  const self = new SelfAddress(options, log, () => {});
+  const answers: ((host: string) => void)[] = [];
+  const asked: Resolver = {
+    ...resolver,
+    resolve: () =>
+      new Promise((resolve, reject) => {
+        answers.push((address) =>
+          address === '' ? reject(new Error('gone')) : resolve([{ address, family: 4, ttl: 60 }]),
+        );
+      }),
+  };
+  self.opened([{ listener: undefined, plan: planPorts(options.ORPort)[0]!, port: 9001 }], []);
+  const slow = self.configure(asked);
+  Object.assign(options, { Address: ['203.0.113.1'] });
+  t.true(await self.configure(asked));
+  answers[0]!('203.0.113.2');
+  t.false(await slow);
+  t.is(self.orAddress(4)?.host, '203.0.113.1');
+  Object.assign(options, { Address: ['slow.example'] });
+  for (const [answer, changed, host] of [
+    ['203.0.113.3', true, '203.0.113.3'],
+    ['203.0.113.3', false, '203.0.113.3'],
+    ['', false, '203.0.113.3'],
+    ['203.0.113.4', true, '203.0.113.4'],
+  ] as const) {
+    const reading = self.configure(asked);
+    answers.at(-1)!(answer);
+    t.is(await reading, changed);
+    t.is(self.orAddress(4)?.host, host);
+  }
+});
+
 test('authorities’ suggestions are heeded where nothing is configured', async (t) => {
   const { self, changes } = await placed(optionsOf('ORPort 9001'));
   self.suggest('10.0.0.1');

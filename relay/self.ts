@@ -19,6 +19,9 @@ export class SelfAddress {
   private readonly changed: () => void;
   private known: Partial<Record<4 | 6, string>> = {};
   private suggested: Partial<Record<4 | 6, { host: string; times: number }>> = {};
+  /** What names in `Address` resolved to when they last did; nothing where they never have. */
+  private readonly resolved = new Map<string, readonly string[]>();
+  private turn = 0;
   private ports: readonly OpenPort[] = [];
   private dir = 0;
 
@@ -29,8 +32,12 @@ export class SelfAddress {
     this.changed = changed;
   }
 
-  /** Takes `Address` and the ORPort's own, in place of what was known before. Names are resolved; one that does not resolve is warned about. */
-  async configure(resolver: Resolver): Promise<void> {
+  /**
+   * Takes `Address` and the ORPort's own, in place of what was known before; whether they are others now. Names are
+   * resolved, each time anew; one that does not resolve is what it was, or warned about.
+   */
+  async configure(resolver: Resolver): Promise<boolean> {
+    const turn = ++this.turn;
     const found: Partial<Record<4 | 6, string>> = {};
     const know = (host: string) => {
       const family = familyOf(host);
@@ -41,13 +48,22 @@ export class SelfAddress {
       else for (const host of await this.resolve(address, resolver)) know(host);
     }
     for (const host of namedAddresses(this.options)) know(host);
+    // A slow name of a configuration that is gone must not undo the one that came after it.
+    if (turn !== this.turn) return false;
+    const before = this.known;
     this.known = found;
+    return before[4] !== found[4] || before[6] !== found[6];
   }
 
-  private async resolve(name: string, resolver: Resolver): Promise<string[]> {
+  private async resolve(name: string, resolver: Resolver): Promise<readonly string[]> {
+    const before = this.resolved.get(name);
     try {
-      return (await resolver.resolve(name)).map(({ address }) => address);
+      const hosts = (await resolver.resolve(name)).map(({ address }) => address);
+      this.resolved.set(name, hosts);
+      return hosts;
     } catch (error) {
+      if (before) return before;
+      this.resolved.set(name, []);
       this.log.warn(
         `Address ${name} does not resolve (${(error as Error).message}); asking the authorities.`,
       );
