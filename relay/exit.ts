@@ -12,10 +12,11 @@ import type { Channel } from '../shared/link/types.js';
 import type { Log } from '../shared/log/types.js';
 import type { ExitPolicy } from '../shared/netdoc/policy.js';
 import { endReasonOf, JoinedStream } from '../shared/onion/joined-stream.js';
-import type { IncomingStream } from '../shared/onion/types.js';
+import type { Backlog, IncomingStream } from '../shared/onion/types.js';
 import type { Clock, Random, ResolvedAddress, Resolver, Transport } from '../shared/runtime/types.js';
 import { addressOfReverseName, familyOf } from './addresses.js';
 import type { ExitStats } from './exit-stats.js';
+import type { Holder } from './memory.js';
 import type { Network } from './network.js';
 import { blurTtl, DEFAULT_TTL, isPlainName, type NameRules } from './resolve.js';
 
@@ -65,6 +66,8 @@ export class Exit {
   private readonly env: ExitEnv;
   private readonly rules: ExitRules;
   private openCount = 0;
+  /** Over, with servers that have not taken all. */
+  private readonly leaving = new Set<Backlog>();
 
   constructor(env: ExitEnv, rules: ExitRules) {
     this.env = env;
@@ -76,15 +79,32 @@ export class Exit {
     return this.openCount;
   }
 
+  /** Bytes that ended streams left for their servers. */
+  get leftMemory(): number {
+    let bytes = 0;
+    for (const { size } of this.leaving) bytes += size;
+    return bytes;
+  }
+
+  /** Who holds them. */
+  get left(): Iterable<Holder> {
+    return [...this.leaving].map((left) => ({
+      memory: left.size,
+      waitingSince: left.since,
+      kill: () => left.drop(),
+    }));
+  }
+
   /** A client behind `from` asks for a connection. Never throws. */
   begin(stream: IncomingStream, from: Channel): void {
     this.openCount++;
     // A connection that is being made ends with its stream: only streams are counted, and bounded.
     const over = new AbortController();
-    const joined = new JoinedStream(stream, this.env.clock, () => {
+    const finished = () => {
       this.openCount--;
       over.abort();
-    });
+    };
+    const joined = new JoinedStream(stream, this.env.clock, finished, this.leaving);
     this.connect(joined, stream.request, from, over.signal).catch((error: unknown) => {
       if (joined.abandoned) return;
       if (error instanceof Refusal) return joined.refuse(error.reason, error.extra);

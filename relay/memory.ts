@@ -2,7 +2,7 @@
  * MaxMemInQueues: a bound on the memory of all queues, and who has to go when it is reached (dos-spec; C tor:
  * cell_queues_check_size, circuits_handle_oom).
  *
- * Counted are cells in circuits' queues, what streams hold, and what connections have not sent. All of it grows only
+ * Counted are cells in circuits' queues, what streams hold or left to servers, and what connections have not sent. All of it grows only
  * by what is read, so reading is where the bound is looked at. Whoever holds the oldest data goes first, however
  * little it is: a client that reads has none that is old.
  *
@@ -36,8 +36,9 @@ export function defaultCeiling(memory: number = UNKNOWN_MEMORY): number {
 
 const CIRCUITS = 'circuitsKilled' as const;
 const LINKS = 'linksKilled' as const;
+const STREAMS = 'streamsKilled' as const;
 
-/** Something that holds memory and can be ended: a circuit, a link. */
+/** Something that holds memory and can be ended: a circuit, a link, what a stream left. */
 export interface Holder {
   /** Bytes. */
   readonly memory: number;
@@ -57,12 +58,15 @@ export interface MemoryEnv {
   used(): number;
   circuits(): Iterable<Holder>;
   links(): Iterable<Holder>;
+  /** Streams that are over. */
+  streams(): Iterable<Holder>;
 }
 
 /** Counts since the start. */
 export interface MemoryCounts {
   readonly circuitsKilled: number;
   readonly linksKilled: number;
+  readonly streamsKilled: number;
   readonly bytesFreed: number;
 }
 
@@ -71,7 +75,7 @@ export class MemoryCeiling implements Meter {
   private readonly env: MemoryEnv;
   private unseen = 0;
   private scheduled = false;
-  private readonly count = { circuitsKilled: 0, linksKilled: 0, bytesFreed: 0 };
+  private readonly count = { circuitsKilled: 0, linksKilled: 0, streamsKilled: 0, bytesFreed: 0 };
 
   constructor(env: MemoryEnv) {
     this.env = env;
@@ -104,10 +108,15 @@ export class MemoryCeiling implements Meter {
     if (used <= ceiling) return;
     let over = used - ceiling * KEEP;
     const before = { ...this.count };
+    const waiting = (what: typeof CIRCUITS | typeof LINKS | typeof STREAMS, all: Iterable<Holder>) =>
+      [...all]
+        .map((holder) => ({ holder, since: holder.waitingSince, what }))
+        .filter(({ since }) => since !== undefined);
     const holders = [
-      ...[...env.circuits()].map((holder) => ({ holder, since: holder.waitingSince, what: CIRCUITS })),
-      ...[...env.links()].map((holder) => ({ holder, since: holder.waitingSince, what: LINKS })),
-    ].filter(({ since }) => since !== undefined);
+      ...waiting(CIRCUITS, env.circuits()),
+      ...waiting(LINKS, env.links()),
+      ...waiting(STREAMS, env.streams()),
+    ];
     holders.sort((a, b) => a.since! - b.since!);
     for (const { holder, what } of holders) {
       if (over <= 0) break;
@@ -124,6 +133,7 @@ export class MemoryCeiling implements Meter {
       limit: ceiling,
       circuits: this.count.circuitsKilled - before.circuitsKilled,
       links: this.count.linksKilled - before.linksKilled,
+      streams: this.count.streamsKilled - before.streamsKilled,
       freed: this.count.bytesFreed - before.bytesFreed,
     });
   }

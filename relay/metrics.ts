@@ -254,8 +254,8 @@ function defenceMetrics(metrics: Metrics, { status, exit }: MetricSources): void
     () => by('subsys')({ cell: status().memory.bytesFreed }),
   );
   metrics.counted('cepa_relay_oom_killed_total', 'Ended because MaxMemInQueues was reached', ['what'], () => {
-    const { circuitsKilled, linksKilled } = status().memory;
-    return by('what')({ circuit: circuitsKilled, link: linksKilled });
+    const { circuitsKilled, linksKilled, streamsKilled } = status().memory;
+    return by('what')({ circuit: circuitsKilled, link: linksKilled, stream: streamsKilled });
   });
 }
 

@@ -124,11 +124,11 @@ class Relay implements RelayNode {
       used: () => this.memoryUsed,
       circuits: () => this.circuits.all,
       links: () => this.channels.channels,
+      streams: () => this.exit.left,
     });
     const meters = [this.history, this.accounting, this.memory];
     const metered = { ...env, transport: new MeteredTransport(limited, ...meters) };
     const localHost = linkSource(options);
-
     this.exitRules = exitRulesOf(options, this.address, this.network);
     const resolver = this.exitStats.counted(env.resolver);
     const exitEnv = { ...metered, resolver, network: this.network, stats: this.exitStats };
@@ -213,7 +213,7 @@ class Relay implements RelayNode {
   }
 
   private get memoryUsed(): number {
-    return this.channels.memory + this.circuits.streamMemory;
+    return this.channels.memory + this.circuits.streamMemory + this.exit.leftMemory;
   }
 
   private showMetrics(): void {

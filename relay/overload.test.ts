@@ -57,10 +57,11 @@ test('whoever holds the oldest data goes first, until a tenth is free', (t) => {
     used: () => [...holders.values()].reduce((sum, { memory }) => sum + memory, 0),
     circuits: () => [made('young and large'), made('old and small'), made('empty')],
     links: () => [made('older')],
+    streams: () => [],
   });
   ceiling.check();
   t.deepEqual(killed, ['old and small', 'older']);
-  t.deepEqual(ceiling.counts, { circuitsKilled: 1, linksKilled: 1, bytesFreed: 41 });
+  t.deepEqual(ceiling.counts, { circuitsKilled: 1, linksKilled: 1, streamsKilled: 0, bytesFreed: 41 });
   ceiling.check();
   t.is(killed.length, 2);
   t.regex(log.text(), /MaxMemInQueues was reached/);
@@ -136,6 +137,31 @@ test('what servers do not take counts, and the circuit whose streams hold it is 
   stream.write(Buffer.from('fair'));
   await world.advance(1_000);
   t.is(reading.text, 'FAIR');
+});
+
+test('what ended streams left for servers that do not take it counts, and goes first', async (t) => {
+  const { world, build, relays } = await network((n) => (n === 3 ? ['MaxMemInQueues 1 MBytes'] : []));
+  let gone = 0;
+  await listen(world, (conn) => {
+    conn.start({ data() {}, end() {}, drain() {}, close: () => void gone++ });
+    conn.pause();
+  });
+  const { node, log } = relays[2]!;
+  const circuit = await build(true);
+  await world.advance(1_000);
+  for (let i = 0; i < 8; i++) {
+    const { stream } = begin(circuit, SITE);
+    stream.write(Buffer.alloc(200_000));
+    await world.advance(200);
+    stream.end(EndReason.MISC);
+    await world.advance(200);
+  }
+  t.regex(log.text(), /MaxMemInQueues was reached/);
+  t.true(gone > 0);
+  t.true(node.status().memory.streamsKilled > 0);
+  t.is(circuit.failure, undefined);
+  await world.advance(20_000);
+  t.is(gone, 8);
 });
 
 /** Dials the first relay as a client from one address; what it may do. */

@@ -48,6 +48,7 @@ export class JoinedStream implements Backlog {
   private readonly stream: IncomingStream;
   private readonly clock: Clock;
   private readonly finished: () => void;
+  private readonly leaving: Set<Backlog> | undefined;
   private conn: Conn | undefined;
   /** Optimistic data: what came before the connection was there. Flow control bounds it. */
   private early: Buffer[] = [];
@@ -62,11 +63,15 @@ export class JoinedStream implements Backlog {
   private idle: Timer | undefined;
   private linger: Timer | undefined;
 
-  /** Takes the stream over; until `connected` it holds the client back with its flow control. */
-  constructor(stream: IncomingStream, clock: Clock, finished: () => void) {
+  /**
+   * Takes the stream over; until `connected` it holds the client back with its flow control. While it is in `leaving` it
+   * is over and its server has not taken all: no stream counts what it holds any more.
+   */
+  constructor(stream: IncomingStream, clock: Clock, finished: () => void, leaving?: Set<Backlog>) {
     this.stream = stream;
     this.clock = clock;
     this.finished = finished;
+    this.leaving = leaving;
     stream.handlers = {
       data: (bytes) => this.fromClient(bytes),
       drain: () => this.conn?.resume(),
@@ -174,6 +179,7 @@ export class JoinedStream implements Backlog {
 
   private serverGone(error: Error | undefined): void {
     this.linger?.cancel();
+    this.leaving?.delete(this);
     this.conn = undefined;
     if (this.over) return;
     this.serverLost = true;
@@ -220,6 +226,7 @@ export class JoinedStream implements Backlog {
     if (conn) {
       conn.resume();
       conn.end();
+      this.leaving?.add(this);
       this.linger = this.clock.setTimer(LINGER, () => conn.destroy());
     }
     this.finished();
