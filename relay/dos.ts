@@ -83,37 +83,47 @@ export class DosDefences {
 
   // Connections
 
-  /** Whether a connection from the address may begin (C tor: `dos_conn_addr_get_defense_type`). */
+  /**
+   * Whether a connection from the address may begin. It counts from here on, since whoever lets no handshake end costs
+   * as much as others (C tor: `dos_conn_addr_get_defense_type`, `channel_tls_handle_incoming`).
+   */
   admit(host: string): boolean {
     const { enabled, maxConcurrent, defense } = this.env.dos.connections;
-    const client = this.clients.get(host);
-    if (!enabled || !client) return true;
-    const lenient = defense === Defense.NONE;
+    if (!enabled || this.env.isRelay(host)) return true;
+    const client = this.client(host, this.env.clock.monotonic());
+    if (this.isHeldOff(client, maxConcurrent) && defense !== Defense.NONE) return false;
+    this.countConnect(client);
+    return true;
+  }
+
+  private isHeldOff(client: Client, maxConcurrent: number): boolean {
     if (client.connectionsHeldUntil !== undefined) {
       if (this.env.clock.monotonic() <= client.connectionsHeldUntil) {
         this.count.connectionsRefused++;
-        return lenient;
+        return true;
       }
       client.connectionsHeldUntil = undefined;
     }
-    if (client.connections <= maxConcurrent) return true;
+    if (client.connections <= maxConcurrent) return false;
     this.count.concurrentRefused++;
-    return lenient;
+    return true;
+  }
+
+  private countConnect(client: Client): void {
+    const { rate, burst, period } = this.env.dos.connections;
+    const now = this.env.clock.monotonic();
+    client.connects.adjust(rate, burst, now);
+    client.connects.take(1, now);
+    if (client.connects.available(now) < 1 && client.connectionsHeldUntil === undefined)
+      client.connectionsHeldUntil = this.until(period);
   }
 
   /** A link opened. */
   opened(channel: Channel): void {
     const { host } = channel.remote;
     if (channel.initiator || channel.authenticated || this.env.isRelay(host)) return;
-    const { rate, burst, period } = this.env.dos.connections;
-    const now = this.env.clock.monotonic();
-    const client = this.client(host, now);
     this.tracked.add(channel);
-    client.connections++;
-    client.connects.adjust(rate, burst, now);
-    client.connects.take(1, now);
-    if (client.connects.available(now) < 1 && client.connectionsHeldUntil === undefined)
-      client.connectionsHeldUntil = this.until(period);
+    this.client(host, this.env.clock.monotonic()).connections++;
   }
 
   /** A link closed. */

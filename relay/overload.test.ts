@@ -7,8 +7,12 @@ import { createChannelManager, queueLimits } from '../shared/link/manager.js';
 import { memoryLog } from '../shared/log/memory.js';
 import { HandClock } from '../shared/onion/testing.js';
 import type { Conn } from '../shared/runtime/types.js';
+import { testRandom } from '../shared/testing/random.js';
+import { DosDefences } from './dos.js';
+import { DosParams } from './dos-params.js';
 import { defaultCeiling, type Holder, MemoryCeiling } from './memory.js';
 import { begin, echo, fountain, listen, network, Reading, SITE } from './testing/network.js';
+import { optionsOf } from './testing.js';
 
 const MB = 1024 ** 2;
 
@@ -260,6 +264,42 @@ test('2,000 idle connections and 200 circuits a second from one address are held
   const friend = await attacker(at, '127.67.0.1');
   const channel = await world.until(friend.open());
   t.true(channel.open);
+});
+
+test('connections that never come to a link count towards the rate of connecting', async (t) => {
+  const at = await network((n) =>
+    n === 1 ? ['DoSConnectionEnabled 1', 'DoSConnectionConnectBurst 10'] : [],
+  );
+  const { world, relays, hops } = at;
+  const { node } = relays[0]!;
+  const { open, bad } = await attacker(at, '127.66.0.1');
+  const dials = Array.from({ length: 10 }, () => bad.transport.dialTls(hops[0]!.addresses[0]!));
+  for (const conn of await world.until(Promise.all(dials))) conn.destroy();
+  const outcome = (dialled: Promise<unknown>) =>
+    world.until(
+      dialled.then(
+        () => 'open',
+        () => 'refused',
+      ),
+    );
+  t.is(await outcome(open()), 'refused');
+  t.is(node.status().defences.connectionsRefused, 1);
+  const friend = await attacker(at, '127.67.0.1');
+  t.is(await outcome(friend.open()), 'open');
+});
+
+test('a relay may connect as often as it likes', (t) => {
+  const clock = new HandClock();
+  const dos = new DosParams(
+    optionsOf('ORPort 9001', 'DoSConnectionEnabled 1'),
+    (_name, fallback) => fallback,
+  );
+  const isRelay = (host: string) => host === '127.2.0.1';
+  const defences = new DosDefences({ clock, random: testRandom('dos'), log: memoryLog(), dos, isRelay });
+  const admitted = (host: string) => Array.from({ length: 50 }, () => defences.admit(host)).filter(Boolean);
+  t.is(admitted('127.2.0.1').length, 50);
+  t.is(admitted('127.66.0.1').length, 40);
+  t.is(defences.counts.connectionsRefused, 10);
 });
 
 test('an exit holds off circuits that ask for streams too fast', async (t) => {
