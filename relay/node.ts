@@ -182,7 +182,6 @@ class Relay implements RelayNode {
       dirServer: () => this.dirServer,
       opened: (what, { host, port }) => env.report?.({ type: 'listening', what, host, port }),
     });
-
     this.authorities = new Authorities(options.DirAuthority, {
       ...metered,
       localHost,
@@ -241,6 +240,7 @@ class Relay implements RelayNode {
   /** What an authority proves to have seen of us counts; what anybody else says does not. */
   private linkOpened(channel: Channel, news: PeerNews): void {
     this.defences.opened(channel);
+    this.selfTest.opened(channel, news.observedHost);
     const id = channel.peer.rsaId && toHex(channel.peer.rsaId);
     const isAuthority = this.options.DirAuthority.some((authority) => authority.fingerprint === id);
     if (isAuthority && news.observedHost !== undefined) this.address.suggest(news.observedHost);

@@ -198,7 +198,9 @@ test('the ORPort is tested from outside, through two other relays, before anythi
   await world.advance(5_000);
   // The relay's own test saw the link that the second relay made.
   t.regex(self.log.text(), /The IPv4 ORPort was reached from outside/);
-  selfTest.asked([...self.node.channels.channels].find(({ initiator }) => !initiator)!);
+  const link = [...self.node.channels.channels].find(({ initiator }) => !initiator)!;
+  selfTest.opened(link, '127.3.0.1');
+  selfTest.asked(link);
   t.is(found, 1);
   t.true(selfTest.done);
   selfTest.stop();
@@ -276,19 +278,28 @@ test('each IP version is reached by itself, and both are before anything is publ
     found: () => void found++,
   });
   type Asking = Parameters<SelfTest['asked']>[0];
-  const asked = (from: string) =>
-    selfTest.asked({ initiator: false, remote: { host: from, port: 1 } } as Asking);
+  const asked = (from: string, seen: string | undefined) => {
+    const channel = { initiator: false, remote: { host: from, port: 1 } } as Asking;
+    selfTest.opened(channel, seen);
+    selfTest.asked(channel);
+    return channel;
+  };
   // Not from itself, nor from where only neighbours come from.
-  for (const from of ['2001:db8::1', 'fe80::7', 'fd00::7', '::1']) asked(from);
+  for (const from of ['2001:db8::1', 'fe80::7', 'fd00::7', '::1']) asked(from, six);
+  // Nor where somebody came to another address, or does not say to which.
+  for (const seen of ['2001:db8::9', '198.51.100.1', undefined]) asked('2001:db8::7', seen);
   t.is(found, 0);
-  asked('2001:db8::7');
+  const link = asked('2001:db8::7', '2001:DB8:0::1');
   t.deepEqual([selfTest.isReached(4), selfTest.isReached(6), selfTest.done], [false, true, false]);
   t.regex(log.text(), /The IPv6 ORPort was reached from outside/);
-  asked('203.0.113.7');
+  asked('203.0.113.7', '198.51.100.1');
   t.true(selfTest.done);
   t.is(found, 2);
   // Another address has to be tested anew.
   six = '2001:db8::2';
+  t.false(selfTest.done);
+  // A circuit over a link to the one before says nothing of it.
+  selfTest.asked(link);
   t.false(selfTest.done);
 });
 

@@ -1,10 +1,11 @@
 /**
- * Whether this relay's ORPort can be reached from outside: it is, once somebody else made a link to it and asked for a
- * circuit on it. Until then circuits are built that end at the relay itself, through two others, the second of which
- * has to connect (dir-spec 2.1; C tor: selftest.c).
+ * Whether this relay's ORPort can be reached from outside: it is, once somebody else made a link to its address and
+ * asked for a circuit on it. Until then circuits are built that end at the relay itself, through two others, the second
+ * of which has to connect (dir-spec 2.1; C tor: selftest.c).
  *
  * @module
  */
+import { canonicalHost } from '../shared/cell/addresses.js';
 import { buildCircuit } from '../shared/circuit/build.js';
 import type { Channel } from '../shared/link/types.js';
 import type { ConsensusParam } from '../shared/onion/flow.js';
@@ -48,6 +49,8 @@ export class SelfTest {
   private readonly bandwidth: BandwidthTest;
   /** The address that was reached, by family: another one has to be tested anew. */
   private readonly reached = new Map<Family, string>();
+  /** At which address the other end of a link sees us. */
+  private readonly seenAt = new WeakMap<Channel, string>();
   private timer: Timer | undefined;
   private started = 0;
   private complained = 0;
@@ -76,12 +79,20 @@ export class SelfTest {
     );
   }
 
+  /** A link opened; its other end said in NETINFO that it sees us at `host`. */
+  opened(channel: Channel, host: string | undefined): void {
+    if (host !== undefined) this.seenAt.set(channel, canonicalHost(host));
+  }
+
   /** Somebody asked for a circuit on the channel (C tor: `onionskin_answer`). */
-  asked({ initiator, remote }: Channel): void {
+  asked(channel: Channel): void {
+    const { initiator, remote } = channel;
     const family = familyOf(remote.host);
     if (initiator || !family || this.isReached(family)) return;
     const own = this.env.address(family);
     if (!own || own.host === remote.host) return;
+    // A link to another address, such as the one before this, proves nothing of this one.
+    if (this.seenAt.get(channel) !== canonicalHost(own.host)) return;
     if (isPrivate(remote.host) && !this.env.allowPrivate()) return;
     this.reached.set(family, own.host);
     this.env.log.notice(`The IPv${family} ORPort was reached from outside. Excellent.`);
