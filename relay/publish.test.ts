@@ -13,7 +13,13 @@ const HOUR = 3_600_000;
 async function publishing() {
   const world = new SimWorld('publish', Date.UTC(2026, 0, 1));
   const uploads: { to: string; body: string }[] = [];
-  const state = { status: 200, observed: 1000, complaint: undefined as string | undefined, address: true };
+  const state = {
+    status: 200,
+    observed: 1000,
+    complaint: undefined as string | undefined,
+    address: true,
+    may: true,
+  };
   const options: DirAuthorityOption[] = [];
   const hosts = [];
   for (const n of [1, 2]) {
@@ -48,7 +54,7 @@ async function publishing() {
     ...own,
     log,
     authorities: new Authorities(options, { ...own, localHost: undefined, timeout: 10_000 }),
-    upload: () => true,
+    upload: () => state.may,
     times: PUBLIC_TIMES,
     build: () => (state.address ? { descriptor: `router ${++made}\n`, extraInfo: 'extra\n' } : undefined),
     observed: () => state.observed,
@@ -120,6 +126,22 @@ test('tries an authority again that cannot be reached', async (t) => {
   t.is(uploads.length, 2);
   t.is(events.length, 2);
   t.is(hosts.length, 2);
+  publisher.stop();
+});
+
+test('tries no authority again while nothing is to be published', async (t) => {
+  const { world, publisher, uploads, state } = await publishing();
+  world.cut('127.3.0.1', '127.2.0.1');
+  publisher.start();
+  await world.advance(60_000);
+  t.is(uploads.length, 1);
+  state.may = false;
+  world.mend('127.3.0.1', '127.2.0.1');
+  await world.advance(4 * HOUR);
+  t.is(uploads.length, 1);
+  state.may = true;
+  await world.advance(2 * HOUR);
+  t.is(uploads.length, 2);
   publisher.stop();
 });
 

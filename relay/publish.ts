@@ -61,7 +61,7 @@ export interface PublishEnv {
   readonly random: Random;
   readonly log: Log;
   readonly authorities: Authorities;
-  /** Whether to upload now (`PublishServerDescriptor`, the port was reached); until then the documents are only made. */
+  /** Whether to upload now (`PublishServerDescriptor`, the port was reached); else the documents are only made. */
   upload(): boolean;
   readonly times: PublishTimes;
   /** Makes the documents; undefined while something is missing (an address). */
@@ -185,7 +185,11 @@ export class Publisher {
   private upload(upload: Upload, documents: OwnDocuments): void {
     const later = (wait: number) => {
       if (this.stopped || this.documents !== documents) return;
-      upload.timer = this.env.clock.setTimer(wait, () => this.upload(upload, documents));
+      upload.timer = this.env.clock.setTimer(wait, () => {
+        // Publishing may have been switched off meanwhile, and may be switched on again.
+        if (this.env.upload()) this.upload(upload, documents);
+        else later(wait);
+      });
     };
     this.post(upload.authority, documents).then(
       (response) => {
