@@ -1,8 +1,9 @@
 import test from 'ava';
 import { RelayCommand } from '../../shared/cell/commands.js';
-import { INTRODUCE_ACK, IntroduceStatus } from '../../shared/cell/hs-cells.js';
+import { INTRODUCE_ACK, IntroduceStatus, RENDEZVOUS1 } from '../../shared/cell/hs-cells.js';
 import { hopSpecifiers } from '../../shared/circuit/hop.js';
 import { generateX25519 } from '../../shared/crypto/x25519.js';
+import { answerIntroduction, openIntroduce2 } from '../../shared/hs/introduce.js';
 import { memoryLog } from '../../shared/log/memory.js';
 import type { IntroPoint } from '../../shared/netdoc/hs-descriptor.js';
 import { parseProtocols } from '../../shared/netdoc/protover.js';
@@ -27,24 +28,46 @@ const target = (n: number): HsTarget => ({
   },
 });
 
-/** Introduction points that acknowledge, and a rendezvous point to which nobody comes. */
-function silentWorld() {
+/** What the network does; as it stands, introduction points acknowledge, and nobody comes to the rendezvous point. */
+interface Conduct {
+  /** The service comes, and the introduction point says nothing. */
+  readonly comesUnacknowledged?: boolean;
+}
+
+function silentWorld({ comesUnacknowledged = false }: Conduct = {}) {
   const world = new SimWorld('silent service', START);
   const { clock, random } = world.host('127.8.0.1');
+  const encKey = generateX25519(random);
+  const subcredential = new Uint8Array(32);
+  /** What the service sends to the rendezvous point. */
+  let come = (_handshake: Uint8Array) => {};
   /** Relays that were given INTRODUCE1, and 'fetch' for each new descriptor, in order. */
   const deeds: string[] = [];
   const circuit = (purpose: string, at: HsTarget) => {
     const made = {
       target: at,
+      origin: { addVirtualHop() {} },
       closed: false,
       onClosed: () => {},
       onMessage: (_command: number, _data: Uint8Array) => {},
-      send(command: number) {
+      send(command: number, body: Uint8Array) {
         const answer = (reply: number, data: Uint8Array) => clock.defer(() => made.onMessage(reply, data));
         if (command === RelayCommand.ESTABLISH_RENDEZVOUS)
           answer(RelayCommand.RENDEZVOUS_ESTABLISHED, new Uint8Array(0));
+        if (command === RelayCommand.ESTABLISH_RENDEZVOUS)
+          come = (handshake) => made.onMessage(RelayCommand.RENDEZVOUS2, handshake);
         if (command !== RelayCommand.INTRODUCE1) return;
         deeds.push(`${purpose} ${at.id.slice(0, 2)}`);
+        if (comesUnacknowledged) {
+          const keys = { authKey: new Uint8Array(32).fill(at.hop.rsaId[0]!), encKey };
+          const { rendezvous1 } = answerIntroduction(
+            openIntroduce2(body, keys, [subcredential]),
+            keys,
+            random,
+          );
+          clock.defer(() => come(RENDEZVOUS1.decode(rendezvous1).handshake));
+          return;
+        }
         answer(
           RelayCommand.INTRODUCE_ACK,
           INTRODUCE_ACK.encode({ status: IntroduceStatus.SUCCESS, extensions: [] }),
@@ -60,13 +83,13 @@ function silentWorld() {
     linkSpecifiers: hopSpecifiers(target(n).hop),
     onionKey: target(n).hop.ntorKey!,
     authKey: new Uint8Array(32).fill(n),
-    encKey: generateX25519(random).publicKey,
+    encKey: encKey.publicKey,
   });
   const service = (revision: bigint, points: number[]): KnownService => ({
     names: {
       period: { number: 1, length: 1440 },
       blindedKey: new Uint8Array(32),
-      subcredential: new Uint8Array(32),
+      subcredential,
     },
     content: {
       createFormats: [2],
@@ -119,4 +142,15 @@ test('a service that does not come is looked for anew, and at none of its introd
     later.sort(),
     ['04', '05', '06'].map((id) => `client-introduction ${id}`),
   );
+});
+
+test('a service that comes before the acknowledgement is met at once', async (t) => {
+  const { world, deeds, meetings } = silentWorld({ comesUnacknowledged: true });
+  let met = false;
+  meetings.meet(new Uint8Array(32), new AbortController().signal).then(() => {
+    met = true;
+  });
+  await world.advance(1);
+  t.true(met);
+  t.is(deeds.length, 1);
 });

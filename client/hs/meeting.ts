@@ -193,7 +193,7 @@ export class Meetings {
       });
       const circuit = await approach;
       const made = this.makeIntroduction(service, waiting, point);
-      const result = await this.tryIntroduce(circuit, made);
+      const result = await this.tryIntroduce(circuit, made, waiting);
       if (made && result === 'acknowledged') return { made, point, waiting };
       kind = result === 'timeout' ? 'onion-intro-timeout' : 'onion-intro-failed';
       if (result === 'unreached') this.failures.noteUnreached(point, clock.monotonic());
@@ -248,6 +248,7 @@ export class Meetings {
   private async tryIntroduce(
     circuit: HsCircuit | NoWay,
     introduction: Introduction | undefined,
+    { met }: Waiting,
   ): Promise<IntroResult> {
     const { log, clock } = this.parts;
     if (typeof circuit === 'string') return circuit;
@@ -262,6 +263,11 @@ export class Meetings {
         resolve(result);
       };
       circuit.onClosed = () => done('refused');
+      // A service that has come was told of us, though the answer is late or lost [hs_client_receive_rendezvous2].
+      met.then(
+        () => done('acknowledged'),
+        () => {},
+      );
       circuit.onMessage = (command, data) => {
         if (command !== RelayCommand.INTRODUCE_ACK) return;
         const { status } = INTRODUCE_ACK.decode(data);
