@@ -9,7 +9,7 @@ import type { IntroPoint } from '../../shared/netdoc/hs-descriptor.js';
 import { parseProtocols } from '../../shared/netdoc/protover.js';
 import { SimWorld } from '../../shared/runtime/sim/world.js';
 import type { StreamError } from '../failure.js';
-import type { HsCircuitBuilder } from './circuit-builder.js';
+import { type HsCircuitBuilder, HsCircuitError } from './circuit-builder.js';
 import type { DescriptorCache, KnownService } from './descriptors.js';
 import { type MeetingParts, Meetings } from './meeting.js';
 import type { HsTarget } from './paths.js';
@@ -32,9 +32,11 @@ const target = (n: number): HsTarget => ({
 interface Conduct {
   /** The service comes, and the introduction point says nothing. */
   readonly comesUnacknowledged?: boolean;
+  /** Whether a circuit to an introduction point stands at once; else its last hop is missing until it is called off. */
+  readonly stands?: () => boolean;
 }
 
-function silentWorld({ comesUnacknowledged = false }: Conduct = {}) {
+function silentWorld({ comesUnacknowledged = false, stands = () => true }: Conduct = {}) {
   const world = new SimWorld('silent service', START);
   const { clock, random } = world.host('127.8.0.1');
   const encKey = generateX25519(random);
@@ -113,7 +115,12 @@ function silentWorld({ comesUnacknowledged = false }: Conduct = {}) {
   };
   const builder: Pick<HsCircuitBuilder, 'build' | 'rendezvousPoint'> = {
     rendezvousPoint: () => target(9),
-    build: async (purpose, end) => circuit(purpose, typeof end === 'function' ? target(9) : end) as never,
+    build: async (purpose, end, signal) => {
+      if (typeof end === 'function') return circuit(purpose, target(9)) as never;
+      if (stands()) return circuit(purpose, end) as never;
+      await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+      throw new HsCircuitError('no circuit: given up', { atEnd: true });
+    },
   };
   const parts = {
     clock,
@@ -153,4 +160,21 @@ test('a service that comes before the acknowledgement is met at once', async (t)
   await world.advance(1);
   t.true(met);
   t.is(deeds.length, 1);
+});
+
+test('an introduction point whose circuit was called off is not taken for one that fails', async (t) => {
+  const state = { stands: false };
+  const { world, deeds, meetings } = silentWorld({ stands: () => state.stands });
+  // As often as there are introduction points: each time it would be another that failed.
+  for (let i = 0; i < 3; i++) {
+    const stop = new AbortController();
+    const meeting = meetings.meet(new Uint8Array(32), stop.signal).catch(() => {});
+    await world.advance(1);
+    stop.abort();
+    await meeting;
+  }
+  state.stands = true;
+  meetings.meet(new Uint8Array(32), new AbortController().signal).catch(() => {});
+  await world.advance(1);
+  t.regex(deeds.join(), /^client-introduction 0[123]$/);
 });

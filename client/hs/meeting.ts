@@ -192,6 +192,9 @@ export class Meetings {
         throw error;
       });
       const circuit = await approach;
+      // Called off: it says nothing of the introduction point that there is no circuit to it.
+      if (signal.aborted && typeof circuit !== 'string') circuit.close();
+      signal.throwIfAborted();
       const made = this.makeIntroduction(service, waiting, point);
       const result = await this.tryIntroduce(circuit, made, waiting);
       if (made && result === 'acknowledged') return { made, point, waiting };
