@@ -34,7 +34,7 @@ import { writeFingerprints } from './fingerprint-files.js';
 import { Heartbeat } from './heartbeat.js';
 import { Hibernation } from './hibernation.js';
 import { HsDirStore } from './hs-dir.js';
-import { keyOptionsOf } from './key-options.js';
+import { keyOptionsOf, rotateKeys } from './key-options.js';
 import { LimitedTransport } from './limited-transport.js';
 import { extendRulesOf, linkPadding, queueLimits } from './link-config.js';
 import { defaultCeiling, MemoryCeiling } from './memory.js';
@@ -380,9 +380,9 @@ class Relay implements RelayNode {
   }
 
   private async rotateAndSave(): Promise<void> {
-    const { env, keys, history } = this;
+    const { env, keys, history, network } = this;
     if (await this.address.configure(env.resolver)) this.publisher.changed('the address changed');
-    if (await keys.rotate(env.clock.now())) this.publisher.changed('keys were rotated');
+    if (await rotateKeys(keys, env.clock, network.param)) this.publisher.changed('keys were rotated');
     await saveBandwidth(history, env.store);
   }
 
