@@ -122,14 +122,17 @@ export class OnionKeyRing {
     return false;
   }
 
-  /** Old files first: after a crash in between, the next rotation does it all again and no key is lost. */
+  /**
+   * Old files first, the new keys last: after a crash in between, clients of the published descriptor are still answered.
+   * Were the time written last, the next start would rotate again, and have two keys that nobody knows.
+   */
   private async replace(now: number): Promise<void> {
     const [tap, ntor] = [await this.makeRsa(RELAY_RSA_BITS), generateX25519(this.env.random)];
     await this.store.write(ONION_FILES.tapOld, encodeRsaFile(this.tapKey));
     await this.store.write(ONION_FILES.ntorOld, encodeX25519File(this.ntorKeys.current, KeyTag.ONION));
+    await saveRotated(this.store, now);
     await writeTap(this.store, tap);
     await writeNtor(this.store, ntor);
-    await saveRotated(this.store, now);
     this.tapKey = tap;
     this.ntorKeys = ringOf(ntor, this.ntorKeys.current, this.ntorKeys.onionKeys.junk);
     this.rotated = now;

@@ -327,6 +327,24 @@ test('onion keys rotate after 28 days, the old ones are answered for 7 more', as
   t.false(w.store.files.has(ONION_FILES.tapOld));
 });
 
+test('a crash while the onion keys rotate costs no key that clients know', async (t) => {
+  for (let writes = 0; writes < 5; writes++) {
+    const w = world('onion crash');
+    const keys = await w.load();
+    const published = keys.ntor.current.publicKey;
+    w.now += 28 * DAY;
+    const { store } = w;
+    const write = store.write.bind(store);
+    let left = writes;
+    store.write = (...args) => (--left < 0 ? Promise.reject(new Error('power cut')) : write(...args));
+    await t.throwsAsync(keys.rotate(w.now), { message: 'power cut' });
+    store.write = write;
+    const again = await w.load();
+    await again.rotate(w.now + 1);
+    t.truthy(again.ntor.onionKeys.find(published), `after ${writes} writes`);
+  }
+});
+
 test('a damaged rotation time is set aside, the keys stay', async (t) => {
   const w = world('state');
   const keys = await w.load();
