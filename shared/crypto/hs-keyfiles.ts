@@ -90,10 +90,22 @@ function decodeKey(auth: string, type: string, key: string, field: string): Uint
   return bytes.subarray(0, X25519_SIZE);
 }
 
-/** The client's public key in an `.auth` file. Throws DecodeError; `field` names the file. */
+/** Any secret shows whether a public key is of low order: all are multiples of 8. */
+const PROBE = new Uint8Array(X25519_SIZE);
+
+/**
+ * The client's public key in an `.auth` file. Throws DecodeError; `field` names the file. It comes from the client: one
+ * of low order, which C tor takes, can be agreed with by nobody, and no descriptor could be made.
+ */
 export function parseAuthorizedClient(text: string, field: string): Uint8Array {
   const [auth, type, key] = fieldsOf(text, 3, field) as [string, string, string];
-  return decodeKey(auth, type, key, field);
+  const publicKey = decodeKey(auth, type, key, field);
+  try {
+    x25519FromSecret(PROBE).agree(publicKey);
+  } catch (cause) {
+    throw new DecodeError(field, 'the key is of low order', { cause });
+  }
+  return publicKey;
 }
 
 /** Content of an `.auth` file. */

@@ -225,3 +225,17 @@ test('client authorization files: refused, without showing the key', (t) => {
   for (const text of ['', 'descriptor:x25519', `descriptor:x25519:${secret}:`, `x:x25519:${secret}`])
     t.throws(() => parseAuthorizedClient(text, 'f'), { instanceOf: DecodeError }, text);
 });
+
+test('a client’s public key of low order, with which no descriptor can be made, is refused', (t) => {
+  // 1, -1 and a point of order 8 (RFC 7748 6.1, cr.yp.to/ecdh.html).
+  const low = [
+    `01${'00'.repeat(31)}`,
+    `ec${'ff'.repeat(30)}7f`,
+    'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
+  ];
+  for (const key of low)
+    t.throws(() => parseAuthorizedClient(`descriptor:x25519:${toBase32(fromHex(key, 'key'))}`, 'f'), {
+      instanceOf: DecodeError,
+      message: /low order/,
+    });
+});
