@@ -18,6 +18,9 @@ interface Vanguard {
   readonly until: number;
 }
 
+/** What a vanguard must be, where there are enough such relays [maintain_layer2_guards]. */
+const isSteady = ({ status: { flags } }: Relay) => flags.has('Fast') && flags.has('Stable');
+
 /** The relays second hops are chosen from. They are not written down: a new process has new ones, as C tor. */
 export class Vanguards {
   private readonly random: Random;
@@ -50,7 +53,7 @@ export class Vanguards {
     this.failing.set(id, now + FAILED_FOR);
   }
 
-  /** Drops those whose time is over or that are gone, and fills up. */
+  /** Drops those whose time is over, that are gone or that are not steady any more, and fills up. */
   private maintain(network: Network, now: number): void {
     this.vanguards = this.vanguards.filter(({ id, until }) => {
       const relay = network.get(id);
@@ -58,16 +61,27 @@ export class Vanguards {
       return until > now && relay?.status.flags.has('Running') && !this.rules.exclude.has(relay.status);
     });
     const wanted = network.param('guard-hs-l2-number', 4, 1, 19);
-    const list = network.weighted('middle');
-    while (this.vanguards.length < wanted) {
-      const known = new Set(this.vanguards.map(({ id }) => id));
-      const fits = (relay: Relay) => !known.has(relay.id) && mayUse(relay, 'middle', this.rules);
-      const steady = ({ status: { flags } }: Relay) => flags.has('Fast') && flags.has('Stable');
-      const chosen =
-        list.choose(this.random, (relay) => steady(relay) && fits(relay)) ?? list.choose(this.random, fits);
-      if (!chosen) return;
-      this.vanguards.push({ id: chosen.id, until: now + this.lifetime(network) });
+    const add = (suits: (relay: Relay) => boolean) => {
+      const chosen = this.another(network, suits);
+      if (chosen) this.vanguards.push({ id: chosen.id, until: now + this.lifetime(network) });
+      return chosen !== undefined;
+    };
+    // In a network of few steady relays the others keep their places.
+    for (const vanguard of this.vanguards.filter(({ id }) => !isSteady(network.get(id)!))) {
+      if (!add(isSteady)) break;
+      this.vanguards.splice(this.vanguards.indexOf(vanguard), 1);
     }
+    while (this.vanguards.length < wanted && (add(isSteady) || add(() => true)));
+  }
+
+  private another(network: Network, suits: (relay: Relay) => boolean): Relay | undefined {
+    const known = new Set(this.vanguards.map(({ id }) => id));
+    return network
+      .weighted('middle')
+      .choose(
+        this.random,
+        (relay) => suits(relay) && !known.has(relay.id) && mayUse(relay, 'middle', this.rules),
+      );
   }
 
   /** The longer of two draws: most stay long, none can be told the day of its end. */
