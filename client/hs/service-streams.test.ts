@@ -137,7 +137,7 @@ test('HiddenServiceMaxStreams bounds the streams of a circuit, and may end it', 
   const { ask, state, world } = service([to(80, { unix: '/a' })], { maxStreams: 2 });
   const first = await ask(80);
   await ask(80);
-  t.is((await ask(80)).answer, EndReason.RESOURCELIMIT);
+  t.is((await ask(80)).answer, EndReason.DONE);
   first.hangUp();
   await world.advance(20_000);
   t.is((await ask(80)).answer, 'accepted');
@@ -145,7 +145,7 @@ test('HiddenServiceMaxStreams bounds the streams of a circuit, and may end it', 
 
   // As the torrc is now, not as it was when the circuit came.
   state.rules = { ...state.rules, maxStreamsCloseCircuit: true };
-  t.is((await ask(80)).answer, EndReason.RESOURCELIMIT);
+  t.is((await ask(80)).answer, EndReason.DONE);
   await world.advance(5000);
   t.is(state.circuits, 0);
 });

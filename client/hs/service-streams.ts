@@ -77,7 +77,8 @@ export class ServiceStreams {
     }
     if (rules.maxStreams > 0 && this.open >= rules.maxStreams) {
       log.info('a client has as many streams as it may', { closing: rules.maxStreamsCloseCircuit });
-      this.refuse(stream, EndReason.RESOURCELIMIT, rules.maxStreamsCloseCircuit);
+      // DONE as below: the limit is not told [handle_hs_exit_conn].
+      this.refuse(stream, EndReason.DONE, rules.maxStreamsCloseCircuit);
       return;
     }
     const fits = rules.ports.filter((each) => each.virtualPort === port);
