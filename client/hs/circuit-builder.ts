@@ -196,6 +196,7 @@ export class HsCircuitBuilder {
       });
       hooks.last++;
     } catch (cause) {
+      origin.close();
       if (cause instanceof HsCircuitError) throw cause;
       throw new HsCircuitError(`no circuit: ${(cause as Error).message}`, { cause, atEnd: true });
     }

@@ -55,6 +55,10 @@ export async function buildCircuit(
       await circuit.extend(hop.target, { carries: hop.carries, next: hopAt(i + 1) });
       onHop?.(i + 1);
     }
+  } catch (error) {
+    // A hop that cannot be asked for leaves the others standing.
+    circuit.close();
+    throw error;
   } finally {
     signal?.removeEventListener('abort', abort);
   }

@@ -126,6 +126,17 @@ test('a relay with an IPv6 address alone is reached through those that extend so
   }
 });
 
+test('nothing is left of a build whose next hop cannot be asked for', async (t) => {
+  const { net, env, path } = network(PLAIN, PLAIN);
+  const error = await failure(
+    net,
+    buildCircuit(env, net.channels, [path[0], { ...path[1]!, addresses: [] }]),
+  );
+  t.is(error.kind, 'unable');
+  t.is(net.legs.length, 2);
+  t.true(net.legs.every(({ dead }) => dead));
+});
+
 test('no congestion control where the relay, the consensus or the caller does not want it', async (t) => {
   const cases: [string, OriginOptions, number][] = [
     ['Relay=2-4 FlowCtrl=1', {}, HandshakeType.NTOR],

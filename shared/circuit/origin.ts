@@ -169,7 +169,8 @@ export class OriginCircuit implements LegHandler {
   /**
    * Makes one more hop. `carries`: data will flow there, so that congestion control is asked for where relay and
    * consensus have it; C tor's clients ask only exits. `next` is the hop that will be asked for after it: prepared while
-   * this one is made. Rejects with CircuitBuildError; the circuit is closed then.
+   * this one is made. Rejects with CircuitBuildError; the circuit is closed then, but not where nothing was asked:
+   * for want of an address, a key or a RELAY_EARLY cell.
    */
   extend(target: HopTarget, options: { carries?: boolean; next?: NextHop | undefined } = {}): Promise<void> {
     const { carries = false, next } = options;
