@@ -1,4 +1,5 @@
 import test from 'ava';
+import { sameBytes } from '../../shared/bytes/text.js';
 import { DestroyReason, RelayCommand } from '../../shared/cell/commands.js';
 import { INTRO_ESTABLISHED, INTRODUCE2 } from '../../shared/cell/hs-cells.js';
 import { memoryLog } from '../../shared/log/memory.js';
@@ -6,6 +7,18 @@ import { SimWorld } from '../../shared/runtime/sim/world.js';
 import { sketchNetwork } from '../testing.js';
 import type { HsCircuitBuilder } from './circuit-builder.js';
 import { ServiceIntroPoint } from './service-intro.js';
+
+/** An INTRODUCE2 of a client's key that is so filled. */
+const introduction = (n: number) =>
+  INTRODUCE2.encode({
+    authKey: new Uint8Array(32),
+    extensions: [],
+    clientKey: new Uint8Array(32).fill(n),
+    ciphertext: new Uint8Array(150),
+    mac: new Uint8Array(32),
+  });
+/** The one that is for the service. */
+const GENUINE = introduction(0);
 
 /** A circuit to an introduction point. */
 class FakeCircuit {
@@ -33,6 +46,7 @@ function intro(asked: (circuit: FakeCircuit) => void) {
   const { clock, random } = world.host('127.8.0.1');
   const circuits: FakeCircuit[] = [];
   const introduced: Uint8Array[] = [];
+  const params: Record<string, number> = { hs_intro_min_introduce2: 3, hs_intro_max_introduce2: 3 };
   const builder = {
     build: async () => {
       const circuit = new FakeCircuit();
@@ -45,13 +59,16 @@ function intro(asked: (circuit: FakeCircuit) => void) {
     clock,
     random,
     log: memoryLog(),
-    param: (_name, fallback) => fallback,
+    param: (name, fallback) => params[name] ?? fallback,
     builder: builder as unknown as HsCircuitBuilder,
     dos: undefined,
     changed() {},
     built() {},
     replayed() {},
-    introduce2: (_point, body) => void introduced.push(body),
+    introduce2: (at, body) => {
+      introduced.push(body);
+      if (sameBytes(body, GENUINE)) at.count(body);
+    },
   });
   point.start();
   return { world, clock, point, circuits, introduced };
@@ -84,17 +101,21 @@ test('a circuit that ends in the turn in which it is established is lost, not es
 });
 
 test('an introduction that comes right behind INTRO_ESTABLISHED is taken', async (t) => {
-  const body = INTRODUCE2.encode({
-    authKey: new Uint8Array(32),
-    extensions: [],
-    clientKey: new Uint8Array(32),
-    ciphertext: new Uint8Array(150),
-    mac: new Uint8Array(32),
-  });
   const { world, introduced } = intro((circuit) => {
     circuit.establish();
-    circuit.onMessage(RelayCommand.INTRODUCE2, body);
+    circuit.onMessage(RelayCommand.INTRODUCE2, GENUINE);
   });
   await world.advance(1);
   t.is(introduced.length, 1);
+});
+
+test('an introduction is not taken twice, whatever nonsense comes in between', async (t) => {
+  const { world, circuits, introduced } = intro((circuit) => circuit.establish());
+  await world.advance(1);
+  const [circuit] = circuits;
+  circuit!.onMessage(RelayCommand.INTRODUCE2, GENUINE);
+  for (let n = 1; n <= 10; n++) circuit!.onMessage(RelayCommand.INTRODUCE2, introduction(n));
+  circuit!.onMessage(RelayCommand.INTRODUCE2, GENUINE);
+  t.is(introduced.filter((body) => sameBytes(body, GENUINE)).length, 1);
+  t.is(introduced.length, 11);
 });

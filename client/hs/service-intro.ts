@@ -46,7 +46,7 @@ export interface IntroPointParts {
   built(milliseconds: number): void;
   /** An INTRODUCE2 that was seen before, and is dropped. */
   replayed(): void;
-  /** One that was not. */
+  /** One that was not, and may be for somebody else: `count` tells that it is genuine. */
   introduce2(point: ServiceIntroPoint, body: Uint8Array): void;
 }
 
@@ -82,7 +82,7 @@ export class ServiceIntroPoint {
     const shortest = param('hs_intro_min_lifetime', (3 * DAY) / 4, 0, 2 ** 31 - 1);
     const longest = param('hs_intro_max_lifetime', DAY, 0, 2 ** 31 - 1);
     this.expires = clock.monotonic() + 1000 * between(shortest, longest);
-    // The life of an introduction point bounds what it may see, and the cache with it.
+    // The life of an introduction point bounds how many it takes, and the cache with it.
     this.seen = new ReplayCache({ max: this.maxIntroductions + 1 });
   }
 
@@ -169,7 +169,7 @@ export class ServiceIntroPoint {
     const { clock, log } = this.parts;
     if (this.phase !== 'established') return;
     try {
-      if (!this.seen.isNew(introduceIdentity(data), clock.monotonic())) {
+      if (this.seen.has(introduceIdentity(data), clock.monotonic())) {
         log.warn('An introduction point repeats an introduction; dropped.');
         this.parts.replayed();
         return;
@@ -181,9 +181,10 @@ export class ServiceIntroPoint {
     this.parts.introduce2(this, data);
   }
 
-  /** An introduction was genuine: it counts. */
-  count(): void {
+  /** An introduction was genuine: it counts, and is not taken again. Others would only push such out of memory. */
+  count(body: Uint8Array): void {
     this.introductions++;
+    this.seen.isNew(introduceIdentity(body), this.parts.clock.monotonic());
   }
 
   private lost(circuit: HsCircuit): void {

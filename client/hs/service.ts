@@ -208,7 +208,7 @@ export class OnionService {
       this.counts.rejected.replay++;
       return;
     }
-    point.count();
+    point.count(body);
     this.counts.introductions++;
     if ('refused' in target) log.info('dropping an introduction', { error: target.refused });
     else if (said.congestionControl && !controlsCongestion(param))

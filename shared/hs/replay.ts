@@ -5,6 +5,8 @@
  */
 import { sha256 } from '../crypto/digest.js';
 
+const nameOf = (bytes: Uint8Array): string => Buffer.from(sha256(bytes)).toString('latin1');
+
 /** Remembers what it is shown, for a time or for good. */
 export class ReplayCache {
   private readonly horizon: number;
@@ -21,10 +23,16 @@ export class ReplayCache {
     return this.seen.size;
   }
 
+  /** Whether the string was seen; it is not remembered for that. */
+  has(bytes: Uint8Array, now: number): boolean {
+    this.forget(now);
+    return this.seen.has(nameOf(bytes));
+  }
+
   /** Whether the string is new; it is remembered. `now` never goes back (a monotonic clock). */
   isNew(bytes: Uint8Array, now: number): boolean {
     this.forget(now);
-    const key = Buffer.from(sha256(bytes)).toString('latin1');
+    const key = nameOf(bytes);
     if (this.seen.has(key)) return false;
     this.seen.set(key, now);
     if (this.seen.size > this.max) this.seen.delete(this.seen.keys().next().value!);
