@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { CepaError } from '../shared/bytes/errors.js';
 import { bytesOf, toBase64Bare } from '../shared/bytes/text.js';
 import { type Ed25519Signer, generateEd25519 } from '../shared/crypto/ed25519.js';
 import { decodeEd25519Secret, encodeEd25519Secret, KeyFileError, KeyTag } from '../shared/crypto/keyfiles.js';
@@ -48,16 +49,44 @@ export async function loadFamilyKeys(
 }
 
 /** The keys that the options name, from FamilyKeyDirectory or from `keys/`. */
-export function ownFamilyKeys(
-  options: Options,
-  env: Pick<Env, 'store' | 'storeAt' | 'log'>,
-): Promise<Ed25519Signer[]> {
-  const elsewhere = options.FamilyKeyDirectory;
-  const apart = elsewhere === undefined ? undefined : env.storeAt?.(elsewhere);
-  return apart
-    ? loadFamilyKeys(apart, '', options.FamilyId, env.log)
-    : loadFamilyKeys(env.store, 'keys', options.FamilyId, env.log);
+export class OwnFamilyKeys {
+  signers: readonly Ed25519Signer[] = [];
+  private readonly options: Options;
+  private readonly env: Pick<Env, 'store' | 'storeAt' | 'log'>;
+
+  constructor(options: Options, env: Pick<Env, 'store' | 'storeAt' | 'log'>) {
+    this.options = options;
+    this.env = env;
+  }
+
+  /** Reads them. Rejects with KeyFileError. */
+  async read(): Promise<void> {
+    const { options, env } = this;
+    const elsewhere = options.FamilyKeyDirectory;
+    const apart = elsewhere === undefined ? undefined : env.storeAt?.(elsewhere);
+    this.signers = apart
+      ? await loadFamilyKeys(apart, '', options.FamilyId, env.log)
+      : await loadFamilyKeys(env.store, 'keys', options.FamilyId, env.log);
+  }
+
+  /**
+   * Reads them again: `FamilyId *` stays as it is when a key is replaced. Whether there are others now; where one cannot
+   * be read, those in use stay [do_hup].
+   */
+  async reread(): Promise<boolean> {
+    const before = idsOf(this.signers);
+    try {
+      await this.read();
+    } catch (error) {
+      if (!(error instanceof CepaError)) throw error;
+      this.env.log.warn(`The family keys stay as they are: ${error.message}`);
+    }
+    return idsOf(this.signers) !== before;
+  }
 }
+
+const idsOf = (signers: readonly Ed25519Signer[]): string =>
+  signers.map(({ publicKey }) => toBase64Bare(publicKey)).join();
 
 /** Makes a family key `NAME`; its id as FamilyId takes it. Rejects with KeyFileError when there is one already. */
 export async function makeFamilyKey(store: Store, name: string, random: Random): Promise<string> {

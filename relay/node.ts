@@ -5,7 +5,6 @@
  */
 import { toBase64Bare, toHex } from '../shared/bytes/text.js';
 import { DestroyReason } from '../shared/cell/commands.js';
-import type { Ed25519Signer } from '../shared/crypto/ed25519.js';
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
 import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
 import { DirCache } from '../shared/dir/cache.js';
@@ -29,7 +28,7 @@ import { Drain } from './drain.js';
 import { Exit } from './exit.js';
 import { exitRulesOf } from './exit-rules.js';
 import { ExitStats } from './exit-stats.js';
-import { ownFamilyKeys } from './family-keys.js';
+import { OwnFamilyKeys } from './family-keys.js';
 import { writeFingerprints } from './fingerprint-files.js';
 import { Heartbeat } from './heartbeat.js';
 import { Hibernation } from './hibernation.js';
@@ -96,7 +95,7 @@ class Relay implements RelayNode {
   private readonly dirServer: DirServer | undefined;
   private readonly hsDir: HsDirStore | undefined;
   private readonly ports: PortSet;
-  private familyKeys: readonly Ed25519Signer[] = [];
+  private readonly familyKeys: OwnFamilyKeys;
   private readonly housekeeping: Rounds;
   private stopping: Promise<void> | undefined;
   private readonly drain: Drain;
@@ -107,6 +106,7 @@ class Relay implements RelayNode {
     this.keys = keys;
     this.fingerprint = toHex(keys.rsaId);
     this.started = env.clock.monotonic();
+    this.familyKeys = new OwnFamilyKeys(options, env);
     this.history = new BandwidthHistory(env.clock);
     this.cache = extras.cache ?? new DirCache();
     this.network = new Network(this.cache);
@@ -303,7 +303,7 @@ class Relay implements RelayNode {
       ed25519: toBase64Bare(keys.ed25519Id),
     });
     await writeFingerprints(env.store, options.Nickname, keys);
-    await this.readFamilyKeys();
+    await this.familyKeys.read();
     await loadBandwidth(this.history, env.store, env.log);
     await this.dirManager?.load();
     await this.address.configure(env.resolver);
@@ -369,14 +369,10 @@ class Relay implements RelayNode {
       if (options.DisableNetwork || this.hibernating) this.ports.plan(options);
       else await step('The ports of the new configuration cannot be used', this.ports.apply(options));
     }
-    if (names.has('FamilyId')) await step('The new FamilyId cannot be used', this.readFamilyKeys());
+    if (await this.familyKeys.reread()) this.publisher.changed('the family keys changed');
     if (names.has('Nickname'))
       await step('Cannot write the fingerprint files', writeFingerprints(env.store, options.Nickname, keys));
     if (names.has('Address') || names.has('ORPort')) await this.address.configure(env.resolver);
-  }
-
-  private async readFamilyKeys(): Promise<void> {
-    this.familyKeys = await ownFamilyKeys(this.options, this.env);
   }
 
   private async rotateAndSave(): Promise<void> {
@@ -422,7 +418,7 @@ class Relay implements RelayNode {
       options: this.options,
       keys: this.keys,
       address: this.address,
-      familyKeys: this.familyKeys,
+      familyKeys: this.familyKeys.signers,
       policy: this.exitRules.policy,
       history: this.history,
       now: this.env.clock.now(),

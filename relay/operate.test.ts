@@ -5,7 +5,10 @@ import { fetchOverConn } from '../shared/dir/fetch.js';
 import { memoryLog } from '../shared/log/memory.js';
 import { parseProtocols } from '../shared/netdoc/protover.js';
 import { parseServerDescriptor } from '../shared/netdoc/server-descriptor.js';
+import { memoryStore } from '../shared/store/memory.js';
+import { testRandom } from '../shared/testing/random.js';
 import { BandwidthTest } from './bandwidth-test.js';
+import { makeFamilyKey } from './family-keys.js';
 import { heartbeatText, sizeText, uptimeText } from './heartbeat.js';
 import { pathToSelf } from './own-path.js';
 import { SelfTest } from './self-test.js';
@@ -73,6 +76,37 @@ test('a new configuration is taken over without losing a circuit', async (t) => 
   await t.throwsAsync(world.until(dial(9001)));
   t.is(parseServerDescriptor(node.descriptor()!.descriptor).orPort, 9003);
   t.is(circuit.failure, undefined);
+});
+
+test('family keys are read again at SIGHUP, though FamilyId says the same', async (t) => {
+  const store = memoryStore();
+  const random = testRandom('families');
+  const lines = ['FamilyId *', 'FamilyKeyDirectory /families'];
+  const { world, relays } = await network(
+    () => lines,
+    () => ({ storeAt: () => store }),
+  );
+  const { node, log } = relays[0]!;
+  const families = () => parseServerDescriptor(node.descriptor()!.descriptor).familyIds;
+  const hangUp = async () => {
+    node.reload(
+      optionsOf('Nickname relay1', 'ORPort 127.1.0.1:9001', 'ExtendAllowPrivateAddresses 1', ...lines),
+    );
+    await world.advance(1000);
+  };
+  t.deepEqual(families(), []);
+  const id = await makeFamilyKey(store, 'us', random);
+  await hangUp();
+  t.deepEqual(families(), [`ed25519:${id}`]);
+  // One that is damaged costs nothing of what was read before.
+  await store.write('them.secret_family_key', new Uint8Array(3));
+  await hangUp();
+  t.deepEqual(families(), [`ed25519:${id}`]);
+  t.regex(log.text(), /family keys stay as they are: them\.secret_family_key/);
+  await store.remove('them.secret_family_key');
+  await store.remove('us.secret_family_key');
+  await hangUp();
+  t.deepEqual(families(), []);
 });
 
 test('what goes over a DirPort is counted, and limited', async (t) => {
