@@ -36,7 +36,9 @@ export async function loadFamilyKeys(
   for (const name of await store.list(directory)) {
     if (!name.endsWith(SECRET)) continue;
     const file = directory === '' ? name : `${directory}/${name}`;
-    const key = decodeEd25519Secret((await store.read(file))!, KeyTag.FAMILY, file);
+    const bytes = await store.read(file);
+    if (!bytes) continue;
+    const key = decodeEd25519Secret(bytes, KeyTag.FAMILY, file);
     const id = toBase64Bare(key.publicKey);
     if (all || ids.has(id)) keys.push(key);
     else log.warn(`${file} is a family key that no FamilyId names; it is not used.`);

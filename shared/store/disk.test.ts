@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -100,4 +100,17 @@ test('an error names the file and what is wrong', async (t) => {
   const error = await t.throwsAsync(store.write('state', bytesOf('x')), { instanceOf: StoreError });
   t.true(error.message.startsWith(join(directory, 'state')), error.message);
   await store.write('fine', bytesOf('x'));
+});
+
+test('links to files are listed as files, links to directories are not', async (t) => {
+  const directory = await scratch(t);
+  await mkdir(join(directory, '..data'));
+  await writeFile(join(directory, '..data', 'key'), 'alice');
+  await symlink('..data/key', join(directory, 'alice.auth'));
+  await symlink('..data', join(directory, 'folder'));
+  await symlink('..data/gone', join(directory, 'bob.auth'));
+  const store = diskStore(directory);
+  t.deepEqual(await store.list(''), ['alice.auth', 'bob.auth']);
+  t.is(textOf(await store.read('alice.auth')), 'alice');
+  t.is(await store.read('bob.auth'), undefined);
 });

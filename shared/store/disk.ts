@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { link, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { link, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { nameParts, systemError } from './errors.js';
 import { makeDirectory } from './make-directory.js';
@@ -44,6 +45,18 @@ async function replace(path: string, bytes: Uint8Array): Promise<void> {
 
 function ignoreMissing(error: unknown): void {
   if (codeOf(error) !== 'ENOENT') throw error;
+}
+
+/**
+ * Whether an entry of a directory is a file, or a link to one, as where secrets are mounted into containers. A link that
+ * leads nowhere counts: that it cannot be read is for the reader to judge.
+ */
+async function isFile(directory: string, entry: Dirent): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return entry.isFile();
+  return stat(join(directory, entry.name)).then(
+    (found) => found.isFile(),
+    () => true,
+  );
 }
 
 /** Renames to `NAME.damaged-N` for the first N that is free; link() is what refuses to overwrite. */
@@ -117,9 +130,10 @@ export function diskStore(directory: string): Store {
       return guarded(under, 'listed', async () => {
         try {
           const entries = await readdir(path, { withFileTypes: true });
+          const files = await Promise.all(entries.map((entry) => isFile(path, entry)));
           return entries
-            .filter((entry) => entry.isFile() && !entry.name.endsWith(UNFINISHED))
-            .map((entry) => entry.name)
+            .filter(({ name }, i) => files[i] && !name.endsWith(UNFINISHED))
+            .map(({ name }) => name)
             .sort();
         } catch (error) {
           ignoreMissing(error);
