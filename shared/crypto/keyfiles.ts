@@ -158,7 +158,11 @@ export function decodeRsaFile(bytes: Uint8Array, bits: number, file: string): Rs
   try {
     key = rsaFromPem(Buffer.from(bytes).toString('latin1'), file);
   } catch (cause) {
-    throw damaged(file, 'is damaged: not a PEM RSA key with exponent 65537', cause);
+    throw damaged(
+      file,
+      'is damaged: not a PEM RSA key with exponent 65537 whose numbers belong together',
+      cause,
+    );
   }
   if (key.bits !== bits) throw damaged(file, `has ${key.bits} bits, not ${bits}`);
   return key;

@@ -1,4 +1,4 @@
-import { createVerify, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, createVerify, generateKeyPairSync } from 'node:crypto';
 import test from 'ava';
 import { DecodeError } from '../bytes/errors.js';
 import { fromBase64, fromHex, toHex } from '../bytes/text.js';
@@ -107,4 +107,20 @@ test('any bytes as a public key: a key or a DecodeError', async (t) => {
     }),
   );
   t.pass();
+});
+
+test('a private key with a wrong bit is refused, though it can be read', async (t) => {
+  const { keyObject } = await generateRsa(1024);
+  const numbers = keyObject.export({ format: 'jwk' });
+  // The modulus, and the secret exponent with what stands for it.
+  for (const names of [['n'], ['d', 'dp']] as const) {
+    const wrong = { ...numbers };
+    for (const name of names) {
+      const bytes = Buffer.from(wrong[name]!, 'base64url');
+      bytes[bytes.length - 1]! ^= 8;
+      wrong[name] = bytes.toString('base64url');
+    }
+    const pem = createPrivateKey({ key: wrong, format: 'jwk' }).export({ format: 'pem', type: 'pkcs1' });
+    t.throws(() => rsaFromPem(pem as string), { instanceOf: DecodeError, message: /belong together/ });
+  }
 });

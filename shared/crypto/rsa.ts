@@ -69,7 +69,10 @@ export async function generateRsa(bits: number): Promise<RsaKey> {
   return rsaFromKeyObject(privateKey);
 }
 
-/** A private key from PEM, PKCS1 or PKCS8. Throws DecodeError; `field` names the file. */
+/**
+ * A private key from PEM, PKCS1 or PKCS8. Throws DecodeError; `field` names the file. A wrong bit in one of its numbers
+ * leaves a key that can be read, of another name or whose signatures nobody takes [crypto_pk_is_valid_private_key].
+ */
 export function rsaFromPem(pem: string, field = 'RSA private key'): RsaKey {
   let key: KeyObject;
   try {
@@ -80,7 +83,17 @@ export function rsaFromPem(pem: string, field = 'RSA private key'): RsaKey {
   if (key.asymmetricKeyType !== 'rsa') throw new DecodeError(field, `not RSA but ${key.asymmetricKeyType}`);
   if (key.asymmetricKeyDetails?.publicExponent !== RSA_EXPONENT)
     throw new DecodeError(field, 'the public exponent is not 65537');
-  return rsaFromKeyObject(key);
+  const made = rsaFromKeyObject(key);
+  if (!holdsTogether(made)) throw new DecodeError(field, 'the numbers do not belong together');
+  return made;
+}
+
+function holdsTogether(key: RsaKey): boolean {
+  try {
+    return rsaPublic(key.publicDer).verifyRaw(key.signRaw(key.id), key.id);
+  } catch {
+    return false;
+  }
 }
 
 /** Bytes of the AlgorithmIdentifier of RSA: OID 1.2.840.113549.1.1.1, NULL. */
