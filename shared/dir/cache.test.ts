@@ -252,3 +252,50 @@ test('pruning forgets what is old and keeps what a consensus lists', (t) => {
   cache.prune(NOW + 8 * 24 * 3600_000);
   t.is(cache.microdescCount, 0);
 });
+
+for (const isListed of [true, false]) {
+  const which = isListed ? 'listed in the consensus' : 'not listed';
+  test(`a relay that sends ever newer descriptors does not fill the memory: ${which}`, (t) => {
+    const { id } = consensus.ns.routers[0]!;
+    const first = filled().descriptorOf(id)!;
+    const extra = filled().extraInfoOf(id)!;
+    const cache = isListed ? filled() : new DirCache();
+    const digestOf = (n: number) => first.digest.map((byte, i) => (i < 2 ? n >> (8 * i) : byte));
+    const all = Array.from({ length: 300 }, (_, i) => i + 1);
+    for (const n of all) {
+      // One a second; the fifth is the newest for a minute.
+      const published = first.published + (n + (n > 5 ? 60 : 0)) * 1000;
+      const sha1 = digestOf(n);
+      const extraInfoDigest = { ...first.extraInfoDigest!, sha1 };
+      t.true(cache.addDescriptor({ ...first, published, digest: sha1, extraInfoDigest }));
+      cache.addExtraInfo({ ...extra, sha1, published });
+    }
+    const held = isListed ? [299, 300] : [5, 299, 300];
+    t.deepEqual(
+      all.filter((n) => cache.descriptor(toHex(digestOf(n)))),
+      held,
+    );
+    t.deepEqual(
+      all.filter((n) => cache.extraInfo(toHex(digestOf(n)))),
+      held,
+    );
+    t.is(toHex(cache.descriptorOf(id)!.digest), toHex(digestOf(300)));
+    t.is([...cache.descriptors()].filter((each) => each.id === id).length, 1);
+    t.is(cache.descriptor(toHex(first.digest)) !== undefined, isListed);
+    t.is(cache.extraInfo(toHex(extra.sha1)) !== undefined, isListed);
+  });
+}
+
+test("a relay that names another one's extra-info does not take it away", (t) => {
+  const cache = filled();
+  const [own, other] = [...cache.descriptors()];
+  const extra = cache.extraInfoOf(other!.id)!;
+  for (let n = 1; n <= 9; n++)
+    cache.addDescriptor({
+      ...own!,
+      published: own!.published + n,
+      digest: own!.digest.map((byte) => byte ^ n),
+      extraInfoDigest: other!.extraInfoDigest,
+    });
+  t.is(cache.extraInfo(toHex(extra.sha1)), extra);
+});

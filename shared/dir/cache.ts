@@ -5,7 +5,7 @@
  * @module
  */
 
-import { toHex } from '../bytes/text.js';
+import { sameBytes, toHex } from '../bytes/text.js';
 import type { Log } from '../log/types.js';
 import { parseAuthorityCertificate } from '../netdoc/authority-cert.js';
 import { parseConsensus } from '../netdoc/consensus.js';
@@ -32,6 +32,8 @@ const KEPT_BASES = 3;
 const MICRODESC_LIFETIME = 7 * 24 * 3_600_000;
 /** A server descriptor is of use for two days [OLD_ROUTER_DESC_MAX_AGE]. */
 const DESCRIPTOR_LIFETIME = 48 * 3_600_000;
+/** Older descriptors kept of each relay (C tor `routerlist_remove_old_cached_routers_with_id`). */
+const KEPT_OLDER = 2;
 
 const CONSENSUS_FILE = 'cepa-state/consensus';
 const DOCUMENTS_FILE = 'cepa-state/documents';
@@ -86,7 +88,8 @@ export class DirCache {
   private readonly current: Partial<Record<Flavor, HeldConsensus>> = {};
   private readonly previous: Record<Flavor, HeldConsensus[]> = { ns: [], microdesc: [] };
   private readonly byDigest = new Map<string, ServerDescriptor>();
-  private readonly byId = new Map<RelayId, ServerDescriptor>();
+  /** Oldest first; never empty. */
+  private readonly byId = new Map<RelayId, readonly ServerDescriptor[]>();
   private readonly extras = new Map<string, ExtraInfo>();
   private readonly micros = new Map<string, Microdescriptor>();
   private readonly lastListed = new Map<string, number>();
@@ -122,14 +125,56 @@ export class DirCache {
     return true;
   }
 
-  /** Takes a server descriptor; false when it is known. The newest of a relay is found by its id. */
+  /**
+   * Takes a server descriptor; false when it is known. The newest of a relay is found by its id. A relay may send as
+   * many as it likes: two of those before are kept, the one that was replaced last and, of the others, what a
+   * consensus lists or else the one that was the newest for the longest.
+   */
   addDescriptor(descriptor: ServerDescriptor): boolean {
+    const { id, published } = descriptor;
     const digest = toHex(descriptor.digest);
     if (this.byDigest.has(digest)) return false;
     this.byDigest.set(digest, descriptor);
-    const known = this.byId.get(descriptor.id);
-    if (!known || known.published <= descriptor.published) this.byId.set(descriptor.id, descriptor);
+    const known = this.byId.get(id) ?? [];
+    const older = known.filter((each) => each.published <= published);
+    const all = [...older, descriptor, ...known.filter((each) => each.published > published)];
+    this.byId.set(id, all);
+    if (all.length > KEPT_OLDER + 1) for (const each of this.superfluous(all)) this.forget(each);
     return true;
+  }
+
+  /** What goes of a relay's descriptors; the newest and the one before it stay. */
+  private superfluous(all: readonly ServerDescriptor[]): ServerDescriptor[] {
+    const lifespan = (at: number): number => all[at + 1]!.published - all[at]!.published;
+    return all
+      .slice(0, -2)
+      .map((descriptor, at) => ({ descriptor, lifespan: lifespan(at) }))
+      .filter(({ descriptor }) => !this.isListed(descriptor))
+      .sort((a, b) => a.lifespan - b.lifespan)
+      .slice(0, all.length - 1 - KEPT_OLDER)
+      .map(({ descriptor }) => descriptor);
+  }
+
+  private isListed({ id, digest }: ServerDescriptor): boolean {
+    const held = [this.current.ns, ...this.previous.ns];
+    return held.some((each) =>
+      each?.document.routers.some(
+        (router) => router.id === id && router.digest !== undefined && sameBytes(router.digest, digest),
+      ),
+    );
+  }
+
+  /** Lets go of a descriptor with the extra-info of its relay that no other one names. */
+  private forget(descriptor: ServerDescriptor): void {
+    const { id, digest, extraInfoDigest } = descriptor;
+    this.byDigest.delete(toHex(digest));
+    const others = (this.byId.get(id) ?? []).filter((each) => each !== descriptor);
+    if (others.length > 0) this.byId.set(id, others);
+    else this.byId.delete(id);
+    const named = extraInfoDigest && toHex(extraInfoDigest.sha1);
+    if (named === undefined || this.extras.get(named)?.id !== id) return;
+    if (!others.some((each) => each.extraInfoDigest && toHex(each.extraInfoDigest.sha1) === named))
+      this.extras.delete(named);
   }
 
   /** By SHA-1 digest, upper-case hex. */
@@ -139,12 +184,12 @@ export class DirCache {
 
   /** The newest of a relay. */
   descriptorOf(id: RelayId): ServerDescriptor | undefined {
-    return this.byId.get(id);
+    return this.byId.get(id)?.at(-1);
   }
 
   /** The newest descriptor of every relay. */
-  descriptors(): Iterable<ServerDescriptor> {
-    return this.byId.values();
+  *descriptors(): Generator<ServerDescriptor> {
+    for (const all of this.byId.values()) yield all.at(-1)!;
   }
 
   /** Takes an extra-info document. */
@@ -159,7 +204,7 @@ export class DirCache {
 
   /** The extra-info that the newest descriptor of a relay names. */
   extraInfoOf(id: RelayId): ExtraInfo | undefined {
-    const digest = this.byId.get(id)?.extraInfoDigest;
+    const digest = this.descriptorOf(id)?.extraInfoDigest;
     return digest && this.extras.get(toHex(digest.sha1));
   }
 
@@ -212,9 +257,7 @@ export class DirCache {
       if (router.digest) listed.add(toHex(router.digest));
     for (const [digest, descriptor] of this.byDigest) {
       if (listed.has(digest) || descriptor.published > now - DESCRIPTOR_LIFETIME) continue;
-      this.byDigest.delete(digest);
-      if (this.byId.get(descriptor.id) === descriptor) this.byId.delete(descriptor.id);
-      if (descriptor.extraInfoDigest) this.extras.delete(toHex(descriptor.extraInfoDigest.sha1));
+      this.forget(descriptor);
     }
     for (const [digest, extra] of this.extras)
       if (extra.published < now - DESCRIPTOR_LIFETIME) this.extras.delete(digest);
