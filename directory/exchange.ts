@@ -224,7 +224,11 @@ export class Exchange {
       case 'fetch signatures':
         return this.fetchSignatures();
       case 'publish':
-        return this.publish(now);
+        try {
+          return this.publish(now);
+        } finally {
+          this.closeRound();
+        }
       default:
         return step satisfies never;
     }
@@ -324,10 +328,13 @@ export class Exchange {
     } else {
       this.tellWithoutConsensus(now);
     }
+    return actions;
+  }
+
+  private closeRound(): void {
     this.ballots.close();
     this.pending = new Map();
     this.queued = [];
-    return actions;
   }
 
   /** What serves on when a round fails. */
@@ -352,9 +359,7 @@ export class Exchange {
   follow(now: number): boolean {
     const next = this.scheduleAt(now);
     if (next.validAfter === this.current.validAfter) return false;
-    this.ballots.close();
-    this.pending = new Map();
-    this.queued = [];
+    this.closeRound();
     this.current = next;
     this.step = 0;
     return true;

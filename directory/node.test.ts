@@ -190,6 +190,26 @@ test('with two of three dead the last consensus serves until it expires, and the
   await network.stop();
 });
 
+test('an authority votes on in the next round, whatever a step threw', async (t) => {
+  const network = await started('thrown');
+  const [site] = network.authorities;
+  let thrown = 0;
+  network.heard = (name, event) => {
+    if (name !== site!.name || event.type !== 'voting' || event.step !== 'signed') return;
+    thrown++;
+    if (thrown === 1) throw new Error('no room to tell this');
+  };
+  await network.world.advance(INTERVAL);
+  t.is(thrown, 1);
+  t.true(site!.log.has('err', 'A step of the vote failed'));
+  t.is(site!.node!.status().nextConsensus, Date.UTC(2026, 2, 1, 0, 1, 0));
+  await network.world.advance(INTERVAL);
+  t.is(thrown, 2);
+  t.is(consensusOf(site!).validAfter, Date.UTC(2026, 2, 1, 0, 1, 0));
+  t.is(consensusOf(site!).signatures.length, 3);
+  await network.stop();
+});
+
 test('an authority that was killed comes back with what it was and knew', async (t) => {
   const network = await started('restart');
   const site = network.authorities[1]!;

@@ -175,14 +175,20 @@ export class Voting {
       await this.readBandwidthFile();
       now = clock.now();
     }
-    for (const action of this.exchange.act(now)) this.perform(action);
-    if (this.exchange.roundOver) {
-      this.exchange.startRound(clock.now());
-      const { validAfter } = this.exchange.schedule;
-      this.sharedRandom.published(this.cache.consensus('ns'), validAfter, this.interval());
-      this.config.roundOver();
+    try {
+      for (const action of this.exchange.act(now)) this.perform(action);
+    } finally {
+      // Whatever the last step came to: a round that is over has no step that anybody would wait for.
+      if (this.exchange.roundOver) this.nextRound(clock.now());
     }
     await this.config.save();
+  }
+
+  private nextRound(now: number): void {
+    this.exchange.startRound(now);
+    const { validAfter } = this.exchange.schedule;
+    this.sharedRandom.published(this.cache.consensus('ns'), validAfter, this.interval());
+    this.config.roundOver();
   }
 
   private perform(action: ExchangeAction): void {
