@@ -85,6 +85,8 @@ test("commitments of C tor's own state file are well formed and match", (t) => {
     t.true(revealMatches(commit));
     t.false(revealMatches({ ...commit, reveal: undefined }));
     t.false(isWellFormed({ ...commit, version: 2 }));
+    for (const damaged of ['', '====', 'A\u0000', commit.commit.slice(1)])
+      t.false(isWellFormed({ ...commit, commit: damaged }));
     t.false(isWellFormed({ ...commit, algorithm: 'sha256' }));
     t.false(isWellFormed({ ...commit, commit: 'AAAA' }));
   }

@@ -12,6 +12,7 @@ import { bytesOf, fromBase64, toBase64, toHex } from '../bytes/text.js';
 import { sha1, sha3_256, sha256 } from '../crypto/digest.js';
 import { type RsaKey, rsaPublic } from '../crypto/rsa.js';
 import { ipv4Number } from './address.js';
+import { parseUnsigned } from './numbers.js';
 import { type ItemCodec, maybe, one, schema, some } from './schema.js';
 import { signedPart } from './split.js';
 import type { Item } from './tokenizer.js';
@@ -80,12 +81,15 @@ const params: ItemCodec<ReadonlyMap<string, number>> = {
   write: int32Pairs.write,
 };
 
-const sharedRandom: ItemCodec<SharedRandomValue> = lineOf(
+/** A shared random value; one that cannot be read counts as none (C tor `extract_shared_random_srvs`). */
+const sharedRandom: ItemCodec<SharedRandomValue | undefined> = lineOf(
   (item) => {
-    const [reveals, value = ''] = item.args(2);
-    return { reveals: unsignedArg(item, reveals, INT32_MAX), value: fromBase64(value, item.field, 32) };
+    const [count = '', value = ''] = item.args(2);
+    const reveals = parseUnsigned(count, Number.MAX_SAFE_INTEGER);
+    if (reveals < 0 || !/^[A-Za-z0-9+/]{43}=$/.test(value)) return undefined;
+    return { reveals, value: fromBase64(value, item.field, 32) };
   },
-  ({ reveals, value }) => `${reveals} ${toBase64(value)}`,
+  (value) => (value === undefined ? '' : `${value.reveals} ${toBase64(value.value)}`),
 );
 
 /** Header items by field name, for the tables of both kinds to put in their own order. */

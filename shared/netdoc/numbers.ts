@@ -1,6 +1,6 @@
 /**
- * Numbers and times as documents write them, read strictly: digits only, no sign unless allowed, no leading zeros,
- * only times that exist.
+ * Numbers and times as documents write them, read strictly but for `parseInt32`: digits only, no sign, no leading
+ * zeros, only times that exist.
  *
  * @module
  */
@@ -32,13 +32,12 @@ export function parseUnsigned(text: string, most: number): number {
 const INT32_MIN = -(2 ** 31);
 const INT32_MAX = 2 ** 31 - 1;
 
-/** A signed 32-bit number; undefined if it is none. */
+/** A signed 32-bit number as C reads it, with a plus or zeros in front; undefined if it is none. */
 export function parseInt32(text: string): number | undefined {
-  const negative = text.charCodeAt(0) === 45;
-  const value = decimalAt(text, negative ? 1 : 0, text.length, 10);
-  if (value < 0 || (negative && value === 0)) return undefined;
-  const signed = negative ? -value : value;
-  return signed >= INT32_MIN && signed <= INT32_MAX ? signed : undefined;
+  if (!/^[+-]?\d+$/.test(text)) return undefined;
+  const value = Number(text);
+  // A zero has no sign.
+  return value >= INT32_MIN && value <= INT32_MAX ? value + 0 : undefined;
 }
 
 const SEPARATORS: readonly (readonly [number, string])[] = [

@@ -125,10 +125,14 @@ function readRouterLine(withDigest: boolean): ItemCodec<RouterLine> {
   };
 }
 
-function readOrAddress(item: Item): OrAddress {
-  const address = parseAddressPort(item.args(1)[0] ?? '');
-  return address ?? item.fail('not an address and port');
-}
+/** `a`; what is no IPv6 address and port is left for those who know what it is (C tor `find_single_ipv6_orport`). */
+const orAddressLine: ItemCodec<OrAddress | undefined> = lineOf(
+  (item) => {
+    const address = parseAddressPort(item.args(1)[0] ?? '');
+    return address && isIpv6Text(address.host) ? address : undefined;
+  },
+  (address) => (address === undefined ? '' : formatAddressPort(address)),
+);
 
 /** `s` without flags has no blank after it. */
 const flags: ItemCodec<ReadonlySet<string>> = {
@@ -215,7 +219,7 @@ const statsLine: ItemCodec<ReadonlyMap<string, number>> = lineOf(
 function tableFor(document: string, form: StatusForm) {
   return schema(document, {
     router: one('r', readRouterLine(form !== 'microdesc'), { place: 0 }),
-    addresses: any('a', lineOf(readOrAddress, formatAddressPort)),
+    addresses: any('a', orAddressLine),
     microdesc: maybe(form === 'microdesc' ? 'm' : [], microdescLine),
     flags: one('s', shared(flags)),
     version: maybe('v', shared(line)),
@@ -258,7 +262,7 @@ function statusOf(fields: StatusFields, form: StatusForm): RouterStatus {
     address: router.address,
     orPort: router.orPort,
     dirPort: router.dirPort,
-    ipv6: fields.addresses.find((address) => isIpv6Text(address.host)),
+    ipv6: fields.addresses.find((address) => address !== undefined),
     flags: set,
     version,
     protocols: versions,

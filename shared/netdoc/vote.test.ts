@@ -54,6 +54,45 @@ test('statistics that are no numbers are left out, not the vote: an authority wh
   t.deepEqual([...vote.routers[0]!.stats!], [['wfu', 1]]);
 });
 
+test('a line that C tor reads loosely, or not at all, does not spoil the vote: consensuses would differ', (t) => {
+  const before = parseVote(VOTE);
+  const changed = (from: string | RegExp, to: string) => {
+    const text = VOTE.replace(from, to);
+    t.not(text, VOTE);
+    return parseVote(text);
+  };
+  const method = changed('methods 32', 'methods next 0x20 32');
+  t.deepEqual(method.consensusMethods, before.consensusMethods);
+
+  // Commitments of another version, by another hash, cut, of nobody: each is for shared randomness to refuse.
+  const commits = '1 sha3-512 00 AA BB\nshared-rand-commit 9 x y\nshared-rand-commit two sha3-256 z ====';
+  const { sharedRandCommits } = changed(/shared-rand-commit 1/, `shared-rand-commit ${commits}\n$&`);
+  t.deepEqual(sharedRandCommits.slice(3), before.sharedRandCommits);
+  t.deepEqual(
+    sharedRandCommits.slice(0, 3).map((commit) => Object.values(commit)),
+    [
+      [1, 'sha3-512', '00', 'AA', 'BB'],
+      [9, 'x', 'Y', '', undefined],
+      [0, 'sha3-256', 'Z', '====', undefined],
+    ],
+  );
+  t.deepEqual(changed('\nshared-rand-participate', '').sharedRandCommits, []);
+  for (const value of ['9 AAAA', 'many AAAA', `-1 ${'A'.repeat(43)}=`, `1 ${'A'.repeat(44)}`]) {
+    const vote = changed(/(shared-rand-\w+-value) .*/g, `$1 ${value}`);
+    t.deepEqual([vote.sharedRandPrevious, vote.sharedRandCurrent], [undefined, undefined]);
+  }
+
+  const { flagThresholds } = changed('flag-thresholds ', 'flag-thresholds new = stable-uptime=1 ');
+  t.deepEqual(flagThresholds, before.flagThresholds);
+  const { params } = changed('\nparams ', '\nparams AA=007 AB=+8 AC=-09 AD=-0 ');
+  t.deepEqual(
+    ['AA', 'AB', 'AC', 'AD'].map((name) => params.get(name)),
+    [7, 8, -9, 0],
+  );
+  const { routers } = changed(/\ns /, '\na nonsense\na [::1]\na 10.0.0.1:9\na [::2]:9\na [::3]:9\ns ');
+  t.deepEqual(routers[0]!.ipv6, { host: '::2', port: 9 });
+});
+
 test('what is empty is written as C tor writes it', (t) => {
   const vote = parseVote(VOTE);
   t.regex(encodeVoteBody({ ...vote, published: 0, params: new Map() }), /\nparams \n/);
@@ -63,16 +102,10 @@ const HEX = 'ABCDEF0123456789ABCDEF0123456789ABCDEF01';
 const BAD_VOTES: readonly [name: string, text: string, field: string][] = [
   ['a consensus', VOTE.replace('vote-status vote', 'vote-status consensus'), 'vote.vote-status'],
   ['no methods', VOTE.replace(/\nconsensus-methods .*/, ''), 'vote.consensus-methods'],
-  ['a bad method', VOTE.replace('methods 32', 'methods -1'), 'vote.consensus-methods'],
   ['no published', VOTE.replace(/\npublished .*/, ''), 'vote.published'],
   ['two authorities', VOTE.replace(/\n(dir-source .*)/, '\n$1\n$1'), 'vote.dir-source'],
   ['another authority', VOTE.replace(/(dir-source auth0) \w+/, `$1 ${HEX}`), 'vote.dir-source'],
   ['no contact', VOTE.replace(/\ncontact .*/, ''), 'vote.contact'],
-  [
-    'a bad commitment',
-    VOTE.replace(/(shared-rand-commit 1 sha3-256 \w+) ..../, '$1 '),
-    'vote.shared-rand-commit',
-  ],
   [
     'too many commitments',
     VOTE.replace(/(\nshared-rand-commit .*)/, (line) => line.repeat(300)),

@@ -4,7 +4,7 @@
  * @module
  */
 import { DecodeError } from '../bytes/errors.js';
-import { fromBase64, toHex } from '../bytes/text.js';
+import { toHex } from '../bytes/text.js';
 import type { RsaKey } from '../crypto/rsa.js';
 import { parseAuthorityCertificate } from './authority-cert.js';
 import {
@@ -19,12 +19,13 @@ import {
   statusLine,
   verifyDirectorySignature,
 } from './network-status.js';
+import { parseUnsigned } from './numbers.js';
 import { ENTRY_END, encodeRouter, readRouters } from './router-status.js';
 import { any, type Fields, type ItemCodec, maybe, one, schema } from './schema.js';
 import { checkSize } from './split.js';
 import { type Item, Tokenizer } from './tokenizer.js';
 import type { AuthorityCertificate, RouterStatus, SharedRandomCommit, Vote } from './types.js';
-import { flag, hexIdArg, line, lineOf, textPairs, time, unsignedArg } from './values.js';
+import { flag, hexIdArg, line, lineOf, textPairs, time } from './values.js';
 
 const DOCUMENT = 'vote';
 /** Largest vote in bytes; those of the public network have some 10 MB. */
@@ -40,31 +41,40 @@ const versionLine: ItemCodec<3> = lineOf(
   String,
 );
 
+/** Consensus methods; what is no number is none that anybody could compute. */
 const methods: ItemCodec<readonly number[]> = lineOf(
   (item) => {
     const list = item.args(1);
     if (list.length > MAX_METHODS) item.fail(`more than ${MAX_METHODS}`);
-    return list.map((text) => unsignedArg(item, text, 2 ** 31 - 1));
+    return list.map((text) => parseUnsigned(text, 2 ** 31 - 1)).filter((method) => method >= 0);
   },
   (list) => list.join(' '),
 );
 
-/** Base64 of time(8) and a digest(32). */
-function commitArg(item: Item, text: string): string {
-  fromBase64(text, item.field, 40);
-  return text;
-}
+/** What is only told: C tor does not read it. */
+const thresholds: ItemCodec<ReadonlyMap<string, string>> = {
+  read: (item) => new Map(item.args(0).flatMap((word) => (word.indexOf('=') > 0 ? [splitPair(word)] : []))),
+  write: textPairs.write,
+};
 
-/** `shared-rand-commit version algorithm identity commit [reveal]`. */
+const splitPair = (word: string): [string, string] => {
+  const equals = word.indexOf('=');
+  return [word.slice(0, equals), word.slice(equals + 1)];
+};
+
+/**
+ * `shared-rand-commit version algorithm identity commit [reveal]`, as it is written: what another version of the
+ * protocol makes of it spoils that commitment only, not the vote.
+ */
 const commitLine: ItemCodec<SharedRandomCommit> = lineOf(
   (item) => {
-    const [version, algorithm = '', identity, commit = '', reveal] = item.args(4);
+    const [version = '', algorithm = '', identity = '', commit = '', reveal] = item.args(3);
     return {
-      version: unsignedArg(item, version, 2 ** 31 - 1),
+      version: Math.max(0, parseUnsigned(version, 2 ** 32 - 1)),
       algorithm,
-      identity: hexIdArg(item, identity),
-      commit: commitArg(item, commit),
-      reveal: reveal === undefined ? undefined : commitArg(item, reveal),
+      identity: identity.toUpperCase(),
+      commit,
+      reveal,
     };
   },
   (value) => {
@@ -89,7 +99,7 @@ const HEADER = schema(DOCUMENT, {
   requiredRelayProtocols: HEAD.requiredRelayProtocols,
   requiredClientProtocols: HEAD.requiredClientProtocols,
   knownFlags: HEAD.knownFlags,
-  flagThresholds: maybe('flag-thresholds', textPairs),
+  flagThresholds: maybe('flag-thresholds', thresholds),
   params: HEAD.params,
   bandwidthFileHeaders: maybe('bandwidth-file-headers', line),
   bandwidthFileDigest: maybe('bandwidth-file-digest', line),
@@ -182,6 +192,7 @@ export function parseVote(text: string): Vote {
     authority: { ...source, contact: reach, voteDigest: undefined },
     certificate,
     sharedRandParticipate: head.sharedRandParticipate === true,
+    sharedRandCommits: head.sharedRandParticipate === true ? head.sharedRandCommits : [],
     routers,
     signature,
     digest: toHex(signedDigests(text, DOCUMENT).sha1),
