@@ -1,12 +1,13 @@
 import test from 'ava';
-import { bytesOf } from '../shared/bytes/text.js';
+import { bytesOf, toHex } from '../shared/bytes/text.js';
 import { fetchOverConn } from '../shared/dir/fetch.js';
-import type { Consensus } from '../shared/netdoc/types.js';
+import type { Consensus, SharedRandomValue } from '../shared/netdoc/types.js';
 import { parseVote } from '../shared/netdoc/vote.js';
 import type { Clock } from '../shared/runtime/types.js';
 import { AuthorityKeyError } from './keys.js';
 import type { AuthorityNode } from './node.js';
 import { Network, type Site } from './simulation.js';
+import { loadSharedRandom } from './state.js';
 
 const START = Date.UTC(2026, 2, 1, 0, 0, 3);
 const SECOND = 1000;
@@ -335,5 +336,25 @@ test('shared randomness runs through commit and reveal', async (t) => {
   const consensus = consensusOf(network.authorities[0]!);
   t.is(consensus.signatures.length, 3);
   t.is(consensus.sharedRandCurrent!.reveals, 3);
+  await network.stop();
+});
+
+test('an authority that missed a new shared random value votes for it with the others in the next round', async (t) => {
+  const network = await started('missed value');
+  const [site, other] = network.authorities;
+  const newRun = Date.UTC(2026, 2, 1, 0, 8, 0);
+  network.heard = (name, event) => {
+    if (name === site!.name && event.type === 'voting' && event.step === 'signed')
+      if (event.validAfter === newRun) throw new Error('not published');
+  };
+  await network.world.advance(newRun + 5 * SECOND - network.world.now);
+  const { validAfter, sharedRandCurrent, sharedRandPrevious } = consensusOf(other!);
+  t.is(validAfter, newRun);
+  t.is(consensusOf(site!).text, consensusOf(other!).text);
+  t.truthy(sharedRandCurrent);
+  const kept = await loadSharedRandom(site!.store, site!.log);
+  const plain = (value: SharedRandomValue | undefined) => value && [value.reveals, toHex(value.value)];
+  t.deepEqual(plain(kept!.current), plain(sharedRandCurrent));
+  t.deepEqual(plain(kept!.previous), plain(sharedRandPrevious));
   await network.stop();
 });

@@ -350,6 +350,7 @@ class Authority implements AuthorityNode {
     if (consensus.flavor !== 'ns') return;
     this.voting.reportConsensus(consensus);
     this.voting.follow(consensus);
+    this.keeper.soon('shared randomness');
   }
 
   // Keeping house

@@ -102,11 +102,12 @@ export class Voting {
     return this.bandwidth?.bytes;
   }
 
-  /** Takes up the pace of a consensus that came from another authority. */
+  /** Takes up the pace and the shared random values of a consensus that came from another authority. */
   follow(consensus: Consensus): void {
-    if (!this.exchange.follow(this.env.clock.now())) return;
+    const moved = this.exchange.follow(this.env.clock.now());
+    // In a round that goes on, too: what we vote in it is what the others have agreed on (`sr_act_post_consensus`).
     this.sharedRandom.published(consensus, this.exchange.schedule.validAfter, this.interval());
-    this.schedule();
+    if (moved) this.schedule();
   }
 
   /** Takes up other times, after the options changed. */
