@@ -2,7 +2,7 @@ import test from 'ava';
 import { bytesOf } from '../shared/bytes/text.js';
 import { fc } from '../shared/testing/properties.js';
 import { vectorText } from '../shared/testing/vectors.js';
-import { parseBandwidthFile } from './bandwidth-file.js';
+import { Measurements, parseBandwidthFile } from './bandwidth-file.js';
 
 const TIME = 1795257899;
 const NOW = (TIME + 100) * 1000;
@@ -70,6 +70,22 @@ test('at most 50 headers, and no line that is too long for a vote', (t) => {
   const many = Array.from({ length: 80 }, (_, i) => `k${i}=v`).join('\n');
   t.is(read(`${TIME}\n${many}\n`).headers.split(' ').length, 50);
   t.is(read(`${TIME}\nk=${'v'.repeat(2000)}\n`).headers, '');
+});
+
+test('flags go by what was measured before, for three days, where a file is stale or says less', (t) => {
+  const DAY = 86400;
+  const measurements = new Measurements();
+  const take = (time: number, lines: string, now = time) =>
+    measurements.take(read(`${time}\n${lines}`, now * 1000), now * 1000);
+  take(TIME, `bw=1 node_id=$${A}\nbw=2 node_id=$${B}\n`);
+  take(TIME + DAY, `bw=3 node_id=$${A}\n`);
+  t.deepEqual([measurements.of(A), measurements.of(B)], [3, 2]);
+  take(TIME, `bw=9 node_id=$${A}\n`, TIME + DAY);
+  take(TIME, '', TIME + 4 * DAY);
+  measurements.take(parseBandwidthFile(new Uint8Array(0), NOW), (TIME + 4 * DAY) * 1000);
+  t.deepEqual([measurements.of(A), measurements.of(B)], [3, 2]);
+  take(TIME + 3 * DAY + 1, '');
+  t.deepEqual([measurements.of(A), measurements.of(B)], [3, undefined]);
 });
 
 test('any bytes are survived', (t) => {

@@ -95,3 +95,26 @@ export function parseBandwidthFile(bytes: Uint8Array, now: number): BandwidthFil
   const joined = headers.join(' ');
   return { time, headers: joined.length > MAX_HEADERS_LENGTH ? '' : joined, digest, measured, problems };
 }
+
+/**
+ * What was measured of each relay, for its flags: what a newer file no longer tells, or while there is none that can
+ * be used, what was told before counts on (C tor `dirserv_cache_measured_bw`, `dirserv_expire_measured_bw_cache`).
+ */
+export class Measurements {
+  private readonly known = new Map<RelayId, { readonly bandwidth: number; readonly time: number }>();
+
+  /** Takes what a file tells; one that can be used also ends what is older than three days. */
+  take({ time, measured }: BandwidthFile, now: number): void {
+    if (time === undefined) return;
+    for (const [id, bandwidth] of measured) {
+      const known = this.known.get(id);
+      if (!known || time > known.time) this.known.set(id, { bandwidth, time });
+    }
+    for (const [id, known] of this.known) if (now > known.time + MAX_AGE) this.known.delete(id);
+  }
+
+  /** Kilobytes per second. */
+  of(id: RelayId): number | undefined {
+    return this.known.get(id)?.bandwidth;
+  }
+}

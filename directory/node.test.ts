@@ -159,6 +159,25 @@ test('a vote tells what was measured until then, if its timer comes early, too',
   await network.stop();
 });
 
+test('flags go by what was measured while the bandwidth file is away, votes do not', async (t) => {
+  const lines = ['V3BandwidthsFile bandwidths', 'MinMeasuredBWsForAuthToIgnoreAdvertised 0'];
+  const network = await started('file away', ...lines);
+  const { fingerprint } = network.relays[1]!.node!;
+  const [site] = network.authorities;
+  const fast = () =>
+    consensusOf(site!).routers.flatMap(({ nickname, flags }) => (flags.has('Fast') ? [nickname] : []));
+  const middle = () => consensusOf(site!).routers.find(({ id }) => id === fingerprint)!;
+  t.true(fast().length > 1);
+  const text = `${START / SECOND}\nbw=5000 node_id=$${fingerprint}\n`;
+  for (const { store } of network.authorities) store.files.set('bandwidths', bytesOf(text));
+  await network.world.advance(INTERVAL);
+  t.deepEqual([fast(), middle().unmeasured], [['middle'], false]);
+  for (const { store } of network.authorities) store.files.delete('bandwidths');
+  await network.world.advance(INTERVAL);
+  t.deepEqual([fast(), middle().unmeasured], [['middle'], true]);
+  await network.stop();
+});
+
 test('with one of three dead the round still closes', async (t) => {
   const network = await started('one dead');
   network.authorities[2]!.host.crash();

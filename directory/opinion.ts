@@ -5,10 +5,10 @@
  * @module
  */
 import type { RsaKey } from '../shared/crypto/rsa.js';
-import type { AuthorityCertificate, AuthorityEntry, Consensus, RelayId } from '../shared/netdoc/types.js';
+import type { AuthorityCertificate, AuthorityEntry, Consensus } from '../shared/netdoc/types.js';
 import { encodeVote } from '../shared/netdoc/vote.js';
 import type { Options } from '../shared/torrc/options.js';
-import type { BandwidthFile } from './bandwidth-file.js';
+import type { BandwidthFile, Measurements } from './bandwidth-file.js';
 import type { FlagInput } from './flags.js';
 import type { RelayRules } from './relay-rules.js';
 import { type RelaySet, relaySet } from './relay-set.js';
@@ -38,6 +38,7 @@ export interface OpinionInput {
   readonly ownUptime: number;
   readonly consensus: Consensus | undefined;
   readonly bandwidthFile: BandwidthFile | undefined;
+  readonly measurements: Measurements;
   readonly sharedRandom: SharedRandomVote;
 }
 
@@ -46,8 +47,6 @@ export interface Opinion {
   readonly text: string;
   readonly microdescriptors: ReadonlyMap<string, string>;
 }
-
-const NONE: ReadonlyMap<RelayId, number> = new Map();
 
 /** Forms opinions. */
 export class Opinions {
@@ -72,8 +71,7 @@ export class Opinions {
     const { options, roster, history, rules } = this.config;
     const { now, ownUptime } = input;
     const judgesRunning = ownUptime > options.TestingAuthDirTimeToLearnReachability;
-    const measured = input.bandwidthFile?.measured ?? NONE;
-    const look = () => uniqueByEd25519(roster.views(now, measured, judgesRunning));
+    const look = () => uniqueByEd25519(roster.views(now, input.measurements, judgesRunning));
     let relays = look();
     const sybils = findSybils(relays, options.AuthDirMaxServersPerAddr);
     if (sybils.size > 0) {

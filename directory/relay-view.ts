@@ -18,7 +18,7 @@ export interface RelayView {
   readonly stripGuard: boolean;
   readonly stripHsDir: boolean;
   readonly stripV2Dir: boolean;
-  /** Kilobytes per second, from the bandwidth file. */
+  /** Kilobytes per second, from the bandwidth file or one before it. */
   readonly measured: number | undefined;
   /** Seconds since our tests found it up. */
   readonly uptime: number;

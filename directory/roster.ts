@@ -11,6 +11,7 @@ import { parseServerDescriptors } from '../shared/netdoc/server-descriptor.js';
 import type { FailedDocument } from '../shared/netdoc/split.js';
 import type { RelayId, ServerDescriptor } from '../shared/netdoc/types.js';
 import { type Admission, type AdmissionRules, admit, admitExtraInfo } from './accept.js';
+import type { Measurements } from './bandwidth-file.js';
 import { downSince, isRunning, needsTestNow, type RunningRules } from './reachability.js';
 import { MAX_DESCRIPTOR_AGE, type RelayView } from './relay-view.js';
 import type { RouterHistory } from './router-history.js';
@@ -130,7 +131,7 @@ export class Roster {
    * All relays as the vote sees them. Those that are down are told to the history, if the authority has been up long
    * enough to know.
    */
-  views(now: number, measured: ReadonlyMap<RelayId, number>, judgesRunning: boolean): RelayView[] {
+  views(now: number, measured: Measurements, judgesRunning: boolean): RelayView[] {
     const views: RelayView[] = [];
     for (const descriptor of this.descriptors(now)) {
       const status = this.config.admission.rules.statusOf(descriptor);
@@ -144,7 +145,7 @@ export class Roster {
     descriptor: ServerDescriptor,
     status: ReturnType<AdmissionRules['rules']['statusOf']>,
     now: number,
-    measured: ReadonlyMap<RelayId, number>,
+    measured: Measurements,
     judgesRunning: boolean,
   ): RelayView {
     const { history, running, authorities } = this.config;
@@ -162,7 +163,7 @@ export class Roster {
       stripGuard: status.stripGuard,
       stripHsDir: status.stripHsDir,
       stripV2Dir: status.stripV2Dir,
-      measured: measured.get(id),
+      measured: measured.of(id),
       uptime: history.uptime(id, now),
       mtbf: history.meanTimeBetweenFailures(id, now),
       timeKnown: history.timeKnown(id, now),

@@ -123,7 +123,8 @@ function entryOf(relay: RelayView, input: VoteInput, microdescs: Map<string, str
   const { descriptor } = relay;
   const { digests, texts } = microdescriptorsOf(descriptor);
   for (const [digest, text] of texts) microdescs.set(digest, text);
-  const measured = input.bandwidthFile ? relay.measured : undefined;
+  // Not what older files said, by which flags go on.
+  const measured = input.bandwidthFile?.measured.get(descriptor.id);
   return {
     nickname: descriptor.nickname,
     id: descriptor.id,

@@ -13,7 +13,7 @@ import type { Env } from '../shared/runtime/env.js';
 import type { Timer } from '../shared/runtime/types.js';
 import { diskStore } from '../shared/store/disk.js';
 import type { Options } from '../shared/torrc/options.js';
-import { type BandwidthFile, parseBandwidthFile } from './bandwidth-file.js';
+import { type BandwidthFile, Measurements, parseBandwidthFile } from './bandwidth-file.js';
 import { Exchange, type ExchangeAction } from './exchange.js';
 import type { AuthorityKeys } from './keys.js';
 import type { Opinions } from './opinion.js';
@@ -57,6 +57,7 @@ export class Voting {
   private sharedRandom: SharedRandom;
   private hasVoted = false;
   private bandwidth: { readonly bytes: Uint8Array; readonly file: BandwidthFile } | undefined;
+  private readonly measurements = new Measurements();
   private timer: Timer | undefined;
   private working: Promise<void> = Promise.resolve();
   private stopped = false;
@@ -272,6 +273,7 @@ export class Voting {
       ownUptime: clock.monotonic() - this.started,
       consensus: this.cache.consensus('ns'),
       bandwidthFile: this.bandwidth?.file,
+      measurements: this.measurements,
       sharedRandom: this.sharedRandom.vote(),
     });
     for (const [digest, each] of microdescriptors)
@@ -299,7 +301,9 @@ export class Voting {
       return undefined;
     });
     if (!bytes) env.log.warn(`V3BandwidthsFile ${name} is not there; voting without measurements.`);
-    const file = parseBandwidthFile(bytes ?? new Uint8Array(0), env.clock.now());
+    const now = env.clock.now();
+    const file = parseBandwidthFile(bytes ?? new Uint8Array(0), now);
+    this.measurements.take(file, now);
     if (bytes) for (const problem of file.problems) env.log.warn(`V3BandwidthsFile ${name}: ${problem}`);
     this.bandwidth = { bytes: bytes ?? new Uint8Array(0), file };
   }
