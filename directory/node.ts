@@ -362,6 +362,7 @@ class Authority implements AuthorityNode {
   private keepHouse(): void {
     this.timers.housekeeping = this.env.clock.setTimer(HOUSEKEEPING, () => {
       this.history.downrate(this.env.clock.now());
+      this.roster.forgetGone();
       this.keeper.soon('router history');
       this.keepHouse();
     });

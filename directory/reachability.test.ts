@@ -1,6 +1,10 @@
 import test from 'ava';
+import { DirCache } from '../shared/dir/cache.js';
+import { memoryLog } from '../shared/log/memory.js';
 import { downSince, dueInSlot, dueInTesting, isRunning, needsTestNow } from './reachability.js';
 import { relaySet } from './relay-set.js';
+import { Roster } from './roster.js';
+import { RouterHistory } from './router-history.js';
 import { descriptorOf, HOUR, NOW } from './testing.js';
 
 const MINUTE = 60_000;
@@ -64,4 +68,29 @@ test('sets of relays: by fingerprint, nickname, address, all', (t) => {
   t.false(relaySet(['192.0.2.0/24:80'])(relay));
   t.true(relaySet(['*'])(relay));
   t.throws(() => relaySet(['not/a/thing']));
+});
+
+test('when a relay was reached is forgotten with its last descriptor', (t) => {
+  const cache = new DirCache();
+  const roster = new Roster({
+    cache,
+    history: new RouterHistory(),
+    admission: undefined as never,
+    running: { testing: true, own: '' },
+    authorities: new Set(),
+    log: memoryLog(),
+    testNow: () => {},
+    pinned: () => {},
+  });
+  const [stays, goes] = [descriptorOf(), descriptorOf({ published: NOW - 49 * HOUR })];
+  for (const descriptor of [stays, goes]) {
+    cache.addDescriptor(descriptor);
+    roster.reachedNow(descriptor, NOW, 0);
+  }
+  roster.forgetGone();
+  t.is(roster.reached().length, 2);
+  cache.prune(NOW);
+  roster.forgetGone();
+  t.deepEqual(roster.reached(), [[stays.id, NOW]]);
+  t.is(roster.lastReachableOf(goes.id), 0);
 });

@@ -61,6 +61,12 @@ export class Roster {
     for (const [id, time] of reached) this.lastReachable.set(id, time);
   }
 
+  /** Forgets when relays were reached of which there is no descriptor any more. */
+  forgetGone(): void {
+    for (const id of this.lastReachable.keys())
+      if (!this.config.cache.descriptorOf(id)) this.lastReachable.delete(id);
+  }
+
   lastReachableOf(id: RelayId): number {
     return this.lastReachable.get(id) ?? 0;
   }
