@@ -140,6 +140,15 @@ test('a full disk costs lines and ends nothing; the other sinks hear of it once'
   );
 });
 
+test('of a full disk also hear sinks that take no line as mild as the one that found no room', async (t) => {
+  const file = join(scratch(t), 'log');
+  const log = createLog({ Log: ['debug file /dev/full', `warn file ${file}`], SafeLogging: true });
+  log.child('dir').debug('one');
+  await Promise.resolve();
+  log.flush();
+  t.regex(readFileSync(file, 'utf8'), /^\S+ \d\d \S+ \[warn\] The log \/dev\/full: .*disk is full.*\n$/);
+});
+
 test('stdout gets the last line before an exit', async (t) => {
   const script = `
     import { createLog } from ${JSON.stringify(new URL('./log.js', import.meta.url).href)};

@@ -109,7 +109,7 @@ export function createLog(first: LogOptions): NodeLog {
           error,
         );
         // Not from within the writing of a line. Other sinks hear it now, this one when it works again.
-        queueMicrotask(() => base.warn(`The log ${message}`));
+        queueMicrotask(() => root.warn(`The log ${message}`));
       });
     }
     return opened;
@@ -162,8 +162,10 @@ export function createLog(first: LogOptions): NodeLog {
     };
   };
 
+  const root = make('', {});
+
   return {
-    ...make('', {}),
+    ...root,
     configure(options) {
       const next = open(options);
       for (const { sink } of outputs) if (!failing.has(sink)) flushSink(sink);
