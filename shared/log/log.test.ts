@@ -114,6 +114,18 @@ test('a rotated file is opened again', (t) => {
   t.true(readFileSync(file, 'utf8').endsWith('after\n'));
 });
 
+test('two lines to one file can be replaced', (t) => {
+  const directory = scratch(t);
+  const [one, other] = [join(directory, 'one'), join(directory, 'other')];
+  const log = createLog({ Log: [`notice file ${one}`, `[dir]info file ${one}`], SafeLogging: true });
+  log.notice('before');
+  log.configure({ Log: [`notice file ${other}`, `[dir]info file ${other}`], SafeLogging: true });
+  log.child('dir').info('after');
+  log.flush();
+  t.regex(readFileSync(one, 'utf8'), /^.*before\n$/);
+  t.regex(readFileSync(other, 'utf8'), /^.*after\n$/);
+});
+
 test('a file that cannot be opened is an error of the start', (t) => {
   const file = join(scratch(t), 'log');
   createLog({ Log: [`notice file ${file}`], SafeLogging: true });

@@ -89,6 +89,13 @@ function openOutputs(options: LogOptions): { outputs: Output[]; level: LevelName
   return { outputs, level: LEVELS.find(wanted) ?? 'notice' };
 }
 
+/** The files of outputs and their sinks; several `Log` lines may share one. */
+const filesOf = (outputs: readonly Output[]): Map<string, Sink> => {
+  const files = new Map<string, Sink>();
+  for (const { target, sink } of outputs) if (typeof target.to !== 'string') files.set(target.to.file, sink);
+  return files;
+};
+
 /**
  * Makes the log that the options ask for. Throws a LogLineError for a line that means nothing, and a StoreError for
  * a file that cannot be opened.
@@ -169,7 +176,8 @@ export function createLog(first: LogOptions): NodeLog {
     configure(options) {
       const next = open(options);
       for (const { sink } of outputs) if (!failing.has(sink)) flushSink(sink);
-      for (const { target, sink } of outputs) if (typeof target.to !== 'string') sink.end();
+      // A sink throws when it is ended twice.
+      for (const sink of filesOf(outputs).values()) sink.end();
       outputs = next.outputs;
       least = next.level;
       base.level = least;
