@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -112,6 +112,31 @@ test('a rotated file is opened again', (t) => {
   log.flush();
   t.true(readFileSync(`${file}.1`, 'utf8').endsWith('before\n'));
   t.true(readFileSync(file, 'utf8').endsWith('after\n'));
+});
+
+test('a file that cannot be opened again is written on as it is, and the other sinks hear of it', (t) => {
+  const directory = scratch(t);
+  const [there, away] = [join(directory, 'there'), join(directory, 'away')];
+  const log = createLog({
+    Log: [`notice file ${there}/log`, `warn file ${directory}/other`],
+    SafeLogging: true,
+  });
+  log.notice('before');
+  renameSync(there, away);
+  for (let i = 0; i < 2; i++) t.notThrows(() => log.reopen());
+  log.notice('after');
+  log.flush();
+  t.regex(readFileSync(`${away}/log`, 'utf8'), /before\n(.*warn.*\n)+.*after\n$/);
+  t.regex(
+    readFileSync(`${directory}/other`, 'utf8'),
+    /^.*\[warn\] The log \S+there\/log: could not be opened: its directory is not there/,
+  );
+
+  mkdirSync(there);
+  log.reopen();
+  log.notice('again');
+  log.flush();
+  t.regex(readFileSync(`${there}/log`, 'utf8'), /^.*again\n$/);
 });
 
 test('two lines to one file can be replaced', (t) => {

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { pino } from 'pino';
 import { systemError } from '../store/errors.js';
@@ -31,7 +32,7 @@ export interface LogOptions {
 export interface NodeLog extends Log {
   /** Logs as other options ask from now on. Throws as `createLog` does, and changes nothing then. */
   configure(options: LogOptions): void;
-  /** Opens the files again, after they were rotated away (SIGHUP). */
+  /** Opens the files again, after they were rotated away (SIGHUP). Warns of one that cannot be, and keeps to the old. */
   reopen(): void;
   /** Writes out what is pending, at once. For the end of the process. */
   flush(): void;
@@ -59,13 +60,16 @@ function textOf(json: string): string {
   return `${stamp(String(time))} [${level}] ${where}${oneLine(String(msg))}${fieldsText(fields)}\n`;
 }
 
+/** Readable by nobody else. */
+const OWN_ONLY = 0o600;
+
 function openSink(to: LogTarget['to']): Sink {
   if (to === 'stdout') return pino.destination({ fd: 1, sync: false, maxLength: MAX_PENDING });
   if (to === 'stderr') return pino.destination({ fd: 2, sync: false, maxLength: MAX_PENDING });
   // Opened at once, so that a path that cannot be written is an error of the start and not of the night.
   try {
     makeDirectory(dirname(to.file));
-    return pino.destination({ dest: to.file, sync: true, maxLength: MAX_PENDING, mode: 0o600 });
+    return pino.destination({ dest: to.file, sync: true, maxLength: MAX_PENDING, mode: OWN_ONLY });
   } catch (error) {
     throw systemError(to.file, 'opened', error);
   }
@@ -184,13 +188,23 @@ export function createLog(first: LogOptions): NodeLog {
       safe = options.SafeLogging;
     },
     reopen() {
-      for (const { target, sink } of outputs) if (typeof target.to !== 'string') sink.reopen();
+      for (const [file, sink] of filesOf(outputs)) reopen(sink, file, root);
     },
     flush() {
       // It would be tried for ever.
       for (const { sink } of outputs) if (!failing.has(sink)) flushSink(sink);
     },
   };
+}
+
+function reopen(sink: Sink, file: string, log: Log): void {
+  try {
+    // A sink that failed to open its file would close the old one twice once it does not, by then another's perhaps.
+    closeSync(openSync(file, 'a', OWN_ONLY));
+    sink.reopen();
+  } catch (error) {
+    log.warn(`The log ${systemError(file, 'opened', error).message}`);
+  }
 }
 
 function flushSink(sink: Sink): void {
