@@ -121,6 +121,22 @@ test('every kind of document is found by every name it has', (t) => {
   t.deepEqual(cache.missingDescriptors(consensus.ns), []);
 });
 
+test('of an authority the newest certificate is given, the older ones by their keys alone', (t) => {
+  const cache = new DirCache();
+  const [certificate] = certificates as [AuthorityCertificate];
+  const older = {
+    ...certificate,
+    published: certificate.published - 1000,
+    signingKeyDigest: 'A'.repeat(40),
+    text: 'older\n',
+  };
+  for (const each of [certificate, older]) t.true(cache.certificates.add(each));
+  t.is(text(ask(cache, `/tor/keys/fp/${certificate.identity}`)?.body), certificate.text);
+  t.is(text(ask(cache, '/tor/keys/authority')?.body), certificate.text);
+  t.is(text(ask(cache, `/tor/keys/sk/${older.signingKeyDigest}`)?.body), older.text);
+  t.is(text(ask(cache, '/tor/keys/all')?.body).length, certificate.text.length + older.text.length);
+});
+
 test('a document that is named again and again is given once', (t) => {
   const cache = filled();
   const descriptor = [...cache.descriptors()][0]!;

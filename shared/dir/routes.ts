@@ -42,11 +42,12 @@ function certificates(cache: DirCache, rest: readonly string[], own: RelayId | u
     case 'all':
       return pick(() => true);
     case 'authority':
-      return own ? pick((certificate) => certificate.identity === own) : notFound();
-    case 'fp': {
-      const names = new Set(hexNames(list));
-      return pick((certificate) => names.has(certificate.identity));
-    }
+      return documents(own ? [cache.certificates.newest(own)] : [], CERTIFICATE_LIFETIME);
+    case 'fp':
+      return documents(
+        hexNames(list).map((identity) => cache.certificates.newest(identity)),
+        CERTIFICATE_LIFETIME,
+      );
     case 'sk': {
       const names = new Set(hexNames(list));
       return pick((certificate) => names.has(certificate.signingKeyDigest));
