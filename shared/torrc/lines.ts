@@ -160,8 +160,13 @@ function uncommented(text: string): string {
 
 const ESCAPES: Record<string, string> = { n: '\n', t: '\t', r: '\r', '"': '"', "'": "'", '\\': '\\' };
 
-/** A C string: `\n`, `\t`, `\r`, `\"`, `\\`, `\xFF` and octal (C tor: unescape_string). */
-function unquote(text: string): string | { problem: string } {
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** A C string: `\n`, `\t`, `\r`, `\"`, `\\`, and bytes of UTF-8 as `\xFF` or in octal (C tor: unescape_string). */
+function unquote(written: string): string | { problem: string } {
+  // One character a byte, so that escapes can tell the bytes of one character.
+  const text = Buffer.from(written, 'utf8').toString('latin1');
+  const readable = (part: string) => Buffer.from(part, 'latin1').toString('utf8');
   let value = '';
   let at = 1;
   for (;;) {
@@ -172,7 +177,7 @@ function unquote(text: string): string | { problem: string } {
       value += char;
       continue;
     }
-    const number = /^(?:x([0-9a-fA-F]{2})|([0-3]?[0-7]{1,2}))/.exec(text.slice(at, at + 3));
+    const number = /^(?:[xX]([0-9a-fA-F]{2})|([0-3]?[0-7]{1,2}))/.exec(text.slice(at, at + 3));
     if (number) {
       value += String.fromCharCode(
         number[1] ? Number.parseInt(number[1], 16) : Number.parseInt(number[2] ?? '', 8),
@@ -181,11 +186,17 @@ function unquote(text: string): string | { problem: string } {
       continue;
     }
     const plain = ESCAPES[text[at] ?? ''];
-    if (plain === undefined) return { problem: `"\\${text[at] ?? ''}" in a quoted value means nothing` };
+    if (plain === undefined)
+      return { problem: `"\\${[...readable(text.slice(at))][0] ?? ''}" in a quoted value means nothing` };
     value += plain;
     at++;
   }
   const rest = text.slice(at).trim();
-  if (rest !== '' && !rest.startsWith('#')) return { problem: `"${rest}" after a quoted value` };
-  return value;
+  if (rest !== '' && !rest.startsWith('#')) return { problem: `"${readable(rest)}" after a quoted value` };
+  if (value.includes('\0')) return { problem: 'a zero byte in a quoted value' };
+  try {
+    return utf8.decode(Buffer.from(value, 'latin1'));
+  } catch {
+    return { problem: 'a quoted value that is not UTF-8' };
+  }
 }

@@ -78,6 +78,10 @@ test('names without regard to case, comments, quotes, continuations', (t) => {
 
 test('quoted values', (t) => {
   t.is(options('DataDirectory "/a dir/with # and \\"\\x41\\102"').DataDirectory, '/a dir/with # and "AB');
+  const umlaut = 'ContactInfo "J\\xc3\\xBCrgen, J\\303\\274rgen, Jürgen, \\XE2\\x82\\xac, \u{1f9c5}"';
+  t.is(options(umlaut).ContactInfo, 'Jürgen, Jürgen, Jürgen, €, \u{1f9c5}');
+  t.deepEqual(problems('ContactInfo "J\\xfcrgen"'), ['torrc:1: a quoted value that is not UTF-8']);
+  t.deepEqual(problems('DataDirectory "/a\\x00b"'), ['torrc:1: a zero byte in a quoted value']);
   t.deepEqual(problems('DataDirectory "/a'), ['torrc:1: a quoted value that never ends']);
   t.deepEqual(problems('DataDirectory "/a" b'), ['torrc:1: "b" after a quoted value']);
   t.deepEqual(problems('DataDirectory "/\\q"'), ['torrc:1: "\\q" in a quoted value means nothing']);
