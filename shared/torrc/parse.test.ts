@@ -274,12 +274,14 @@ test('sizes and times as torrc takes them', (t) => {
 });
 
 test('what is out of its range is pulled into it, and said so', (t) => {
-  const cases: [name: 'MaxCircuitDirtiness' | 'CircuitStreamTimeout' | 'GuardLifetime', string, number][] = [
+  type Name = 'MaxCircuitDirtiness' | 'CircuitStreamTimeout' | 'GuardLifetime' | 'HeartbeatPeriod';
+  const cases: [name: Name, string, number][] = [
     ['MaxCircuitDirtiness', '0', 10_000],
     ['MaxCircuitDirtiness', '31 days', 30 * 86_400_000],
     ['CircuitStreamTimeout', '1 second', 10_000],
     ['GuardLifetime', '1 hour', 2_629_728_000],
     ['GuardLifetime', '100 months', 5 * 365 * 86_400_000],
+    ['HeartbeatPeriod', '1 second', 1_800_000],
   ];
   for (const [name, text, value] of cases) {
     const { options: read, warnings } = load(`${name} ${text}`);
@@ -287,8 +289,14 @@ test('what is out of its range is pulled into it, and said so', (t) => {
     t.is(warnings.length, 1);
     t.regex(warnings[0]!, new RegExp(`^torrc:1: ${name} is too (short|long); taken as `));
   }
-  for (const within of ['CircuitStreamTimeout 0', 'GuardLifetime 0', 'GuardLifetime 2 months', ''])
+  for (const within of [
+    'CircuitStreamTimeout 0',
+    'GuardLifetime 0',
+    'GuardLifetime 2 months',
+    'HeartbeatPeriod 0',
+  ])
     t.deepEqual(load(within).warnings, [], within);
+  t.is(options('HeartbeatPeriod 1 second\nTestingTorNetwork 1').HeartbeatPeriod, 1000);
 });
 
 test('what a role needs', (t) => {

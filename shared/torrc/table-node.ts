@@ -110,7 +110,7 @@ export const nodeRows: Rows<NodeOptions & keyof Options> = {
     kind: time,
     default: '6 hours',
     roles: ['authority', 'relay'],
-    help: 'How often to sum up in the log what the relay has done. 0: never.',
+    help: 'How often to sum up in the log what the relay has done, at most every 30 minutes. 0: never.',
   },
   DisableNetwork: {
     kind: bool,
