@@ -2,6 +2,7 @@ import test from 'ava';
 import { SimWorld } from '../shared/runtime/sim/world.js';
 import type { Conn } from '../shared/runtime/types.js';
 import { BandwidthLimiter, limitsOf } from './bandwidth-limit.js';
+import { accountingSettings } from './hibernation.js';
 import { LimitedTransport } from './limited-transport.js';
 import { optionsOf } from './testing.js';
 import { TokenBucket } from './token-bucket.js';
@@ -115,6 +116,26 @@ test('a burst goes at once after a quiet time', async (t) => {
   flood(await world.until(world.host('127.2.0.1').transport.dialTcp(RELAY)));
   await world.advance(1_000);
   t.true(got >= 2 * KB * KB && got < 2.3 * KB * KB, `${got}`);
+});
+
+test('a limit of everything below that of what is relayed is raised to it', (t) => {
+  const limits = (...lines: string[]) => limitsOf(optionsOf('ORPort 9001', ...lines));
+  const low = ['BandwidthRate 100 KBytes', 'BandwidthBurst 300 KBytes'];
+  const rate = { rate: 200 * KB, burst: 200 * KB };
+  t.deepEqual(limits(...low, 'RelayBandwidthRate 200 KBytes'), {
+    all: { rate: 200 * KB, burst: 300 * KB },
+    relayed: rate,
+  });
+  t.deepEqual(limits(...low, 'RelayBandwidthBurst 400 KBytes').all, { rate: 400 * KB, burst: 400 * KB });
+  t.deepEqual(limits('RelayBandwidthRate 200 KBytes').all, { rate: 1024 ** 3, burst: 1024 ** 3 });
+});
+
+test('accounting reckons with the rate in force', (t) => {
+  const most = (...lines: string[]) =>
+    accountingSettings(optionsOf('ORPort 9001', 'AccountingMax 1 TByte', ...lines))!.mostPerMinute;
+  t.is(most('BandwidthRate 100 KBytes'), 60 * 100 * KB);
+  t.is(most('RelayBandwidthRate 200 KBytes', 'RelayBandwidthBurst 300 KBytes'), 60 * 200 * KB);
+  t.is(most('RelayBandwidthBurst 300 KBytes'), 60 * 300 * KB);
 });
 
 test('what is dialled for streams is not slowed by RelayBandwidthRate', async (t) => {

@@ -31,12 +31,19 @@ export interface BandwidthLimits {
   readonly relayed: Rate;
 }
 
-/** The limits that options ask for. Without a RelayBandwidthRate the first limit is the only one. */
+/**
+ * The limits that options ask for. Without a RelayBandwidthRate the first limit is the only one; with a larger one it is
+ * raised to that (C tor: options_validate_relay_bandwidth).
+ */
 export function limitsOf(options: Options): BandwidthLimits {
   const all = { rate: options.BandwidthRate, burst: options.BandwidthBurst };
   const rate = options.RelayBandwidthRate || options.RelayBandwidthBurst;
   if (rate === 0) return { all, relayed: all };
-  return { all, relayed: { rate, burst: options.RelayBandwidthBurst || rate } };
+  const relayed = { rate, burst: options.RelayBandwidthBurst || rate };
+  return {
+    all: { rate: Math.max(all.rate, relayed.rate), burst: Math.max(all.burst, relayed.burst) },
+    relayed,
+  };
 }
 
 /** Which buckets a connection's bytes come out of. */

@@ -15,6 +15,7 @@ import {
   type AccountingState,
   type SavedAccounting,
 } from './accounting.js';
+import { limitsOf } from './bandwidth-limit.js';
 import type { Meter } from './metered-transport.js';
 
 const FILE = 'cepa-state/accounting';
@@ -41,8 +42,7 @@ const kind: StateKind<SavedAccounting> = {
 export function accountingSettings(options: Options): AccountingSettings | undefined {
   const { AccountingMax: max, AccountingStart: start, AccountingRule: rule } = options;
   if (max === 0) return undefined;
-  const rate = options.RelayBandwidthRate > 0 ? options.RelayBandwidthRate : options.BandwidthRate;
-  return { max, start, rule, mostPerMinute: rate * 60 };
+  return { max, start, rule, mostPerMinute: limitsOf(options).relayed.rate * 60 };
 }
 
 /** What it needs. */

@@ -275,6 +275,12 @@ test('the descriptor tells of the bandwidth what is in force, in numbers that C 
   t.deepEqual(await told('RelayBandwidthRate 2 MB', 'RelayBandwidthBurst 3 MB'), [2 * MB, 3 * MB]);
   t.deepEqual(await told('RelayBandwidthRate 2 MB'), [2 * MB, 2 * MB]);
   t.deepEqual(await told('RelayBandwidthBurst 3 MB'), [3 * MB, 3 * MB]);
+  const larger = ['BandwidthRate 1 MB', 'BandwidthBurst 4 MB', 'RelayBandwidthRate 2 MB'];
+  t.deepEqual(
+    await told(...larger, 'RelayBandwidthBurst 3 MB'),
+    [2 * MB, 3 * MB],
+    'the limit of all is raised',
+  );
   // Above an int C tor's authorities refuse the descriptor as unreadable.
   const large = ['BandwidthRate 20 GBits', 'BandwidthBurst 40 GBits', 'MaxAdvertisedBandwidth 20 GBits'];
   t.deepEqual(await told(...large), [2 ** 31 - 1, 2 ** 31 - 1]);
