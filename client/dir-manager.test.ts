@@ -4,6 +4,7 @@ import type { DirRequest, DirResponse } from '../shared/dir/types.js';
 import { memoryLog } from '../shared/log/memory.js';
 import { parseConsensus } from '../shared/netdoc/consensus.js';
 import { SimWorld } from '../shared/runtime/sim/world.js';
+import { StoreError } from '../shared/store/errors.js';
 import { memoryStore } from '../shared/store/memory.js';
 import type { Store } from '../shared/store/types.js';
 import { vectorText } from '../shared/testing/vectors.js';
@@ -120,6 +121,25 @@ test('everything is on disk for the next start; a saved consensus that has expir
   t.deepEqual(again.directory.asked, []);
   const late = await setUp(validUntil + 1000, { store });
   t.is(late.networks.length, 0);
+});
+
+test('a consensus that cannot be saved is not asked for again before its time', async (t) => {
+  const store = {
+    ...memoryStore(),
+    write: async (name: string) => {
+      throw new StoreError(name, 'could not be written: the disk is full; make room there');
+    },
+  };
+  const { world, manager, directory, networks, log } = await setUp(freshUntil - MINUTE, { store });
+  manager.start();
+  await world.advance(MINUTE / 2);
+  t.is(networks.length, 1);
+  t.is(directory.count('/consensus'), 1);
+  t.true(
+    log.has('warn', 'Cannot save the consensus: cepa-state/consensus: could not be written'),
+    log.text(),
+  );
+  manager.stop();
 });
 
 const refused: [

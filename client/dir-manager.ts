@@ -199,7 +199,10 @@ export class DirManager {
     }
     if (!cache.setConsensus(consensus)) return false;
     this.took(consensus);
-    await cache.saveConsensus(this.env.store);
+    // What could not be saved is in force all the same, and the next one is due in its time.
+    await cache.saveConsensus(this.env.store).catch((error: Error) => {
+      log.warn(`Cannot save the consensus: ${error.message}`);
+    });
     return true;
   }
 

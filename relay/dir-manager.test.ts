@@ -11,6 +11,7 @@ import { parseMicrodescriptors } from '../shared/netdoc/microdesc.js';
 import { parseServerDescriptors } from '../shared/netdoc/server-descriptor.js';
 import type { Consensus } from '../shared/netdoc/types.js';
 import { SimWorld } from '../shared/runtime/sim/world.js';
+import { StoreError } from '../shared/store/errors.js';
 import { type MemoryStore, memoryStore } from '../shared/store/memory.js';
 import { vectorText } from '../shared/testing/vectors.js';
 import type { DirAuthorityOption } from '../shared/torrc/options.js';
@@ -178,6 +179,24 @@ test('what came is saved, though a relay names a document that nobody has', asyn
   const again = await relay({}, first.store);
   await again.manager.load();
   t.true(complete(again.cache));
+});
+
+test('a consensus that cannot be saved is not asked for again before its time', async (t) => {
+  const store = memoryStore();
+  store.write = async (name) => {
+    throw new StoreError(name, 'could not be written: the disk is full; make room there');
+  };
+  const { world, own, manager, cache, asked, log } = await relay({}, store);
+  own.skew = -10 * 3_600_000;
+  manager.start();
+  await world.advance(120_000);
+  manager.stop();
+  t.true(complete(cache));
+  t.is(asked.filter((path) => path.includes('/consensus')).length, 2);
+  t.true(
+    log.has('warn', 'Cannot save the consensus: cepa-state/consensus: could not be written'),
+    log.text(),
+  );
 });
 
 test('when the clock is set the next consensus is asked for by the new time', async (t) => {

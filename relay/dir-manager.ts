@@ -185,7 +185,10 @@ export class DirManager {
     cache.prune(clock.now());
     consensusChanged(consensus);
     this.wantDocuments();
-    await cache.saveConsensus(store);
+    // What could not be saved is in force all the same, and the next one is due in its time.
+    await cache.saveConsensus(store).catch((error: Error) => {
+      log.warn(`Cannot save the consensus: ${error.message}`);
+    });
   }
 
   private async fetchCertificates(missing: readonly MissingCertificate[]): Promise<void> {
