@@ -14,6 +14,7 @@
  *
  * @module
  */
+import { CepaError } from '../bytes/errors.js';
 import type { Place, TorrcProblem } from './errors.js';
 
 /** How a line deals with what lower layers (defaults, files before, torrc under the command line) said. */
@@ -33,7 +34,10 @@ export interface TorrcFile {
   readonly text: string;
 }
 
-/** Finds the files of an `%include`, sorted; undefined when the pattern (without wildcards) matches nothing. */
+/**
+ * Finds the files of an `%include`, sorted; undefined when the pattern (without wildcards) matches nothing. Throws a
+ * CepaError where it may not look.
+ */
 export type Includer = (pattern: string, from: string) => TorrcFile[] | undefined;
 
 /** C tor's MAX_INCLUDE_RECURSION_LEVEL. */
@@ -86,7 +90,13 @@ function includeInto(
   if (!include) return '%include cannot be used here';
   if (depth >= MAX_DEPTH) return `more than ${MAX_DEPTH} files include each other; is it a circle?`;
   if (pattern === '') return '%include needs the name of a file or directory';
-  const files = include(pattern, from);
+  let files: TorrcFile[] | undefined;
+  try {
+    files = include(pattern, from);
+  } catch (error) {
+    if (error instanceof CepaError) return `%include: ${error.message}`;
+    throw error;
+  }
   if (!files) return `%include: no file or directory "${pattern}"`;
   for (const found of files) readInto(found, lines, problems, include, depth + 1);
   return undefined;

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { TorrcError } from '../../shared/torrc/errors.js';
 import { ConfigFileError, includeFiles, loadConfig } from './config.js';
 
 function scratch(t: ExecutionContext): string {
@@ -66,11 +67,13 @@ test('an %include that cannot be looked at is a mistake of the configuration', (
   const circle = join(directory, 'circle');
   symlinkSync('circle', circle);
   for (const pattern of [circle, `${directory}/circle/*`]) {
-    writeFileSync(torrc, `%include ${pattern}\n`);
+    writeFileSync(torrc, `${AUTHORITY}%include ${pattern}\nBogus 1\n`);
     const error = t.throws(() => loadConfig({ role: 'client', files: [torrc], args: [] }), {
-      instanceOf: ConfigFileError,
+      instanceOf: TorrcError,
     });
-    t.true(error.message.startsWith(`${circle}: `), error.message);
+    const [first = '', second] = error.message.split('\n');
+    t.true(first.startsWith(`${torrc}:2: %include: ${circle}: `), error.message);
+    t.is(second, `${torrc}:3: unknown option "Bogus"`);
   }
   t.is(includeFiles('torrc/below', torrc), undefined);
   t.deepEqual(includeFiles('torrc/*', torrc), []);

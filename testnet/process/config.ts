@@ -43,7 +43,7 @@ function readTorrc(path: string): TorrcFile {
   }
 }
 
-/** Loads the options; throws a TorrcError or a ConfigFileError. */
+/** Loads the options; throws a TorrcError, or a ConfigFileError for one of the `files`. */
 export function loadConfig(source: ConfigSource): Loaded {
   return loadOptions({
     files: source.files.map(readTorrc),
