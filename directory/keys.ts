@@ -97,7 +97,8 @@ function monthsLater(now: number, months: number): number {
 /**
  * Makes what is missing: the identity key (never a second one), a signing key and its certificate.
  *
- * @throws AuthorityKeyError when there are a signing key or certificate already and `renew` was not asked for.
+ * @throws AuthorityKeyError when there are a signing key or certificate already and `renew` was not asked for, or when the
+ *   passphrase of a new identity key is empty.
  */
 export async function keygenAuthority(store: Store, options: KeygenOptions): Promise<KeygenResult> {
   const existing = [SIGNING_KEY_FILE, CERTIFICATE_FILE];
@@ -109,6 +110,11 @@ export async function keygenAuthority(store: Store, options: KeygenOptions): Pro
   }
   const stored = await store.read(IDENTITY_KEY_FILE);
   const pem = options.identityPem ?? (stored && text(stored));
+  // One that was made so can still be opened.
+  if (pem === undefined && options.passphrase === '')
+    throw new AuthorityKeyError(
+      'The passphrase is empty, and would keep the identity key from nobody: the first line of the file has to be one.',
+    );
   const { makeRsa = generateRsa } = options;
   const identityKey =
     pem === undefined

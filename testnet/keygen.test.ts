@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -27,4 +27,19 @@ test('keygen authority: keys, a certificate, and the words for the DirAuthority 
       runKeygenAuthority({ ...command, address, renew: true }, () => {}),
       { message: `--address "${address}" is not an IPv4 address and port; a certificate takes nothing else` },
     );
+});
+
+test('keygen authority: a passphrase file without a passphrase encrypts nothing with nothing', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'cepa-keygen-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const passphraseFile = join(directory, 'passphrase');
+  const command = { dir: join(directory, 'data'), months: 6, renew: false, passphraseFile };
+  for (const text of ['', '\n', '\nsecond line\n']) {
+    writeFileSync(passphraseFile, text);
+    await t.throwsAsync(
+      runKeygenAuthority(command, () => {}),
+      { message: /^The passphrase is empty/ },
+    );
+  }
+  t.false(existsSync(join(command.dir, 'keys/authority_identity_key')));
 });
