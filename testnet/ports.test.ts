@@ -1,7 +1,8 @@
+import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import test from 'ava';
 import { planNetwork } from './plan.js';
-import { findPorts, holdPorts, isFree } from './ports.js';
+import { findPorts, holdPorts, isFree, isOpen } from './ports.js';
 
 /** Where no other test looks for ports. */
 const RANGE = { from: 9_000, to: 9_900, step: 4 };
@@ -29,6 +30,33 @@ test('a port that somebody has is not handed out, and what was taken with it is 
   t.is(await holdPorts(held.plan), undefined);
   t.true(await isFree({ host: '127.0.0.1', port: held.plan.basePort }));
   server.close();
+});
+
+test('a port of the name server that somebody has is not handed out', async (t) => {
+  const held = (await findPorts(RANGE, planAt))!;
+  await held.close();
+  const { address, dnsPort } = held.plan.demo;
+  const socket = createSocket('udp4');
+  t.teardown(() => socket.close());
+  await new Promise<void>((resolve) => socket.bind(dnsPort, address, resolve));
+  t.is(await holdPorts(held.plan), undefined);
+  t.true(await isFree({ host: '127.0.0.1', port: held.plan.basePort }));
+});
+
+test('looking whether a port is open yet does not take it from who is about to open it', async (t) => {
+  const held = (await findPorts(RANGE, planAt))!;
+  t.teardown(() => held.close());
+  const at = { host: held.plan.nodes[0]!.address, port: held.plan.basePort };
+  const look = isOpen(at);
+  const server = createServer((socket) => socket.destroy());
+  t.teardown(() => server.close());
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(at, resolve);
+  });
+  await look;
+  t.true(await isOpen(at));
+  t.false(await isOpen({ ...at, port: at.port + 1 }));
 });
 
 test('a range without a free port is an answer, no endless search', async (t) => {

@@ -7,7 +7,8 @@
  *
  * @module
  */
-import { createServer, type Server } from 'node:net';
+import { createSocket } from 'node:dgram';
+import { connect, createServer, type Server } from 'node:net';
 import type { NetAddress } from '../shared/runtime/types.js';
 import type { Closable } from './demo-site.js';
 import { endpointsOf, type NetworkPlan } from './plan.js';
@@ -45,12 +46,41 @@ export async function isFree(at: NetAddress): Promise<boolean> {
   return true;
 }
 
+/** The same for UDP. */
+function isFreeUdp({ host, port }: NetAddress): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.once('error', () => socket.close(() => resolve(false)));
+    socket.bind({ address: host, port, exclusive: true }, () => socket.close(() => resolve(true)));
+  });
+}
+
+/** Whether somebody listens there. Unlike `isFree` it does not have the port meanwhile, which who opens it may need. */
+export function isOpen({ host, port }: NetAddress): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
+}
+
+/** A port that one network of a machine has at a time; not the port itself is taken, but a mark where no node lives. */
+export async function markPort(port: number): Promise<Closable | undefined> {
+  const mark = await tryListen({ host: '127.0.0.2', port });
+  mark?.unref();
+  return mark && { close: () => closed(mark) };
+}
+
 /** Takes the ports of a plan; undefined where another network has them, or anybody one of them. */
 export async function holdPorts(plan: NetworkPlan): Promise<HeldPorts | undefined> {
   const mark = await tryListen({ host: '127.0.0.1', port: plan.basePort });
   if (!mark) return undefined;
   mark.unref();
-  const free = await Promise.all(endpointsOf(plan).map(isFree));
+  const { address: host, dnsPort } = plan.demo;
+  const free = await Promise.all([...endpointsOf(plan).map(isFree), isFreeUdp({ host, port: dnsPort })]);
   if (free.every(Boolean)) return { plan, close: () => closed(mark) };
   await closed(mark);
   return undefined;

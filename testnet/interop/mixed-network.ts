@@ -24,7 +24,7 @@ import { startDemoDns } from '../demo-dns.js';
 import { type Closable, startDemoSite } from '../demo-site.js';
 import { identifyAuthority } from '../identities.js';
 import { DEMO_HOST, type NetworkPlan, type NodePlan } from '../plan.js';
-import { findPorts, type HeldPorts, isFree } from '../ports.js';
+import { findPorts, type HeldPorts, isOpen } from '../ports.js';
 import {
   type AuthorityIdentity,
   nodeDirectory,
@@ -200,7 +200,7 @@ export class MixedNetwork {
 
   private async listening({ name, address, orPort }: NodePlan): Promise<void> {
     const until = performance.now() + START_TIMEOUT;
-    while (await isFree({ host: address, port: orPort })) {
+    while (!(await isOpen({ host: address, port: orPort }))) {
       if (this.ended) throw new CepaError('interop', this.ended);
       if (performance.now() > until) throw new CepaError('interop', `${name} did not open its port`);
       await pause(100);
