@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -8,7 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -88,6 +89,33 @@ test('a full disk is said, with the file that it has no room for', async (t) => 
   symlinkSync('/dev/full', join(directory, 'resolv.conf'));
   const error = await t.throwsAsync(launchTestnet(fakes({ directory })), { instanceOf: StoreError });
   t.is(error.message, `${directory}/resolv.conf: could not be written: the disk is full; make room there`);
+});
+
+test.serial('ports that cannot be remembered are given back', async (t) => {
+  const servers: Server[] = [];
+  const { listen } = Server.prototype;
+  t.teardown(() => {
+    Server.prototype.listen = listen;
+  });
+  Server.prototype.listen = function (this: Server, ...args: Parameters<typeof listen>) {
+    servers.push(this);
+    return listen.apply(this, args);
+  } as typeof listen;
+  const directory = scratch(t);
+  mkdirSync(join(directory, 'testnet.state.tmp'));
+  await t.throwsAsync(launchTestnet(fakes({ directory })), { instanceOf: StoreError });
+  t.true(servers.length > 0);
+  t.deepEqual(
+    servers.filter((server) => server.listening),
+    [],
+  );
+});
+
+test('networks that start at the same moment do not both have the usual SOCKS port', async (t) => {
+  const both = await Promise.allSettled([1, 2].map(() => launchTestnet(fakes({ socks: undefined }))));
+  const up = both.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  t.teardown(() => Promise.all(up.map((testnet) => testnet.stop())));
+  t.is(up.length, 2, both.map((each) => (each.status === 'rejected' ? each.reason.message : '')).join('\n'));
 });
 
 test('a kept directory may have any name', async (t) => {

@@ -14,10 +14,10 @@ import { diskStore } from '../shared/store/disk.js';
 import { systemError } from '../shared/store/errors.js';
 import { makeDirectory } from '../shared/store/make-directory.js';
 import { loadState, type StateKind, saveState } from '../shared/store/state.js';
-import { DEMO_GREETING } from './demo-site.js';
+import { type Closable, DEMO_GREETING } from './demo-site.js';
 import { Network, type NetworkEvent, NodeDiedError } from './network.js';
 import { type NetworkPlan, type NetworkSize, type NodePlan, planNetwork } from './plan.js';
-import { findPorts, type HeldPorts, holdPorts, isFree } from './ports.js';
+import { findPorts, type HeldPorts, holdPorts, isFree, markPort } from './ports.js';
 import { type DirectoryLock, lockDirectory } from './process/lock.js';
 import { FIRST_WAIT, firstVotes, noVotes } from './schedule.js';
 import { fetchBySocks } from './socks-fetch.js';
@@ -118,7 +118,12 @@ async function choosePorts(size: NetworkSize, directory: string): Promise<HeldPo
   const held = await findPorts(PORTS, (basePort) => planNetwork(size, basePort));
   if (!held)
     throw new LaunchError(`found no free ports between ${PORTS.from} and ${PORTS.to} on 127.0.0.0/8`);
-  await saveState(store, 'testnet.state', KEPT.version, { basePort: held.plan.basePort, size });
+  try {
+    await saveState(store, 'testnet.state', KEPT.version, { basePort: held.plan.basePort, size });
+  } catch (error) {
+    await held.close();
+    throw error;
+  }
   return held;
 }
 
@@ -145,11 +150,14 @@ function checkSocks(asked: string): void {
     throw new LaunchError(`--socks "${asked}": a port is 1 to 65535, or auto`);
 }
 
-async function chooseSocks(asked: string | undefined): Promise<string> {
-  if (asked !== undefined) return asked;
-  return (await isFree({ host: '127.0.0.1', port: DEFAULT_SOCKS_PORT }))
-    ? `127.0.0.1:${DEFAULT_SOCKS_PORT}`
-    : '127.0.0.1:auto';
+/** The usual port is free until the client opens it, some time on: the mark says that it is meant for this network. */
+async function chooseSocks(asked: string | undefined): Promise<{ socks: string; mark?: Closable }> {
+  if (asked !== undefined) return { socks: asked };
+  const mark = await markPort(DEFAULT_SOCKS_PORT);
+  if (mark && (await isFree({ host: '127.0.0.1', port: DEFAULT_SOCKS_PORT })))
+    return { socks: `127.0.0.1:${DEFAULT_SOCKS_PORT}`, mark };
+  await mark?.close();
+  return { socks: '127.0.0.1:auto' };
 }
 
 /** Starts a network and waits until a page was fetched through it. Leaves nothing behind when it fails. */
@@ -160,8 +168,10 @@ export async function launchTestnet(options: TestnetOptions): Promise<Testnet> {
   let lock: DirectoryLock | undefined;
   let network: Network | undefined;
   let ports: HeldPorts | undefined;
+  let socks: { socks: string; mark?: Closable } | undefined;
   const clean = () => {
     void ports?.close();
+    void socks?.mark?.close();
     lock?.release();
     // Who was killed a moment ago may still have made a file.
     if (temporary) rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
@@ -176,7 +186,8 @@ export async function launchTestnet(options: TestnetOptions): Promise<Testnet> {
     makeDirectory(directory);
     lock = lockDirectory(directory);
     ports = await choosePorts(options.size, directory);
-    const up = await bringUp(options, directory, ports.plan, (made) => {
+    socks = await chooseSocks(options.socks);
+    const up = await bringUp({ ...options, socks: socks.socks }, directory, ports.plan, (made) => {
       network = made;
     });
     const stop = async () => {
@@ -209,7 +220,7 @@ function asKnown(error: unknown): unknown {
 }
 
 async function bringUp(
-  options: TestnetOptions,
+  options: TestnetOptions & { readonly socks: string },
   directory: string,
   plan: NetworkPlan,
   made: (network: Network) => void,
@@ -231,7 +242,7 @@ async function bringUp(
       directory,
       authorities,
       voting: noVotes(Date.now()),
-      socks: await chooseSocks(options.socks),
+      socks: options.socks,
       more: (node) => [...service.lines(node), ...(options.more?.(node) ?? [])],
     },
     options.entry,
