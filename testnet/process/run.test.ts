@@ -169,6 +169,7 @@ test('a PidFile that cannot be written is an error that says why', async (t) => 
 make it, or choose another place\n`),
       run.text(),
     );
+    t.false(existsSync(join(directory, 'data', 'lock')));
   }
 });
 

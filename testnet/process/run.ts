@@ -78,9 +78,14 @@ class Held {
 
   constructor(options: Options) {
     this.lock = lockDirectory(options.DataDirectory);
-    this.log = createLog(options);
     this.pidFile = options.PidFile;
-    if (this.pidFile) writePid(this.pidFile);
+    try {
+      this.log = createLog(options);
+      if (this.pidFile) writePid(this.pidFile);
+    } catch (error) {
+      this.lock.release();
+      throw error;
+    }
     process.on('exit', () => this.giveBack());
   }
 
