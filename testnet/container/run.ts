@@ -7,6 +7,7 @@ import { lookup } from 'node:dns/promises';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { systemError } from '../../shared/store/errors.js';
 import { makeDirectory } from '../../shared/store/make-directory.js';
 import { startDemoSite } from '../demo-site.js';
 import { runNode } from '../process/run.js';
@@ -34,8 +35,12 @@ export async function runKeys(command: KeysCommand, out: (line: string) => void)
   }
   // Renamed, since a node that starts meanwhile reads it.
   const draft = `${command.torrc}.new`;
-  writeFileSync(draft, networkTorrc(authorities), { mode: 0o644 });
-  renameSync(draft, command.torrc);
+  try {
+    writeFileSync(draft, networkTorrc(authorities), { mode: 0o644 });
+    renameSync(draft, command.torrc);
+  } catch (error) {
+    throw systemError(command.torrc, 'written', error);
+  }
 }
 
 /** Options of the nodes. */
@@ -78,12 +83,20 @@ export async function runContainer(role: ContainerRole, command: NodeCommand): P
   await runNode({ role: processRole(role), files: [file], args: [] });
 }
 
+function readShared(torrc: string): string {
+  try {
+    return readFileSync(torrc, 'utf8');
+  } catch (error) {
+    throw systemError(torrc, 'read', error);
+  }
+}
+
 /**
  * The torrc that all share with addresses in place of names: for programs outside of the containers, whose name server
  * does not know them, and for C tor, which takes no names there.
  */
 export async function joinTorrc(torrc: string): Promise<string> {
-  let text = readFileSync(torrc, 'utf8');
+  let text = readShared(torrc);
   for (const [, name = ''] of text.matchAll(/^DirAuthority .* (\S+):\d+ /gm)) {
     const { address } = await lookup(name, 4);
     text = text.replaceAll(` ${name}:`, ` ${address}:`);
