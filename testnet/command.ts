@@ -125,11 +125,31 @@ async function untilStopped(signals: SignalQueue): Promise<number> {
   return signal === 'SIGINT' ? 0 : exitOf(signal);
 }
 
+/**
+ * Sends the command a signal. Without a terminal it is a process group of its own, and all of it gets the signal: a shell
+ * passes none on to what it runs. On a terminal it stays in ours, since none else may read from there.
+ */
+function signalCommand(
+  { pid, exitCode, signalCode }: ChildProcess,
+  own: boolean,
+  signal: NodeJS.Signals,
+): void {
+  if (pid === undefined || exitCode !== null || signalCode !== null) return;
+  try {
+    process.kill(own ? -pid : pid, signal);
+  } catch (error) {
+    // It may have ended this moment.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 /** Runs CMD in a shell inside the network; its status. */
 async function runInside(cmd: string, testnet: Testnet, signals: SignalQueue): Promise<number> {
   const socks = socksText(testnet);
+  const own = !process.stdin.isTTY;
   const child: ChildProcess = spawn(cmd, {
     shell: true,
+    detached: own,
     stdio: 'inherit',
     env: {
       ...process.env,
@@ -142,10 +162,10 @@ async function runInside(cmd: string, testnet: Testnet, signals: SignalQueue): P
   });
   signals.on((signal) => {
     // A terminal's Ctrl-C went to the command already: it is in the same process group.
-    if (signal === 'SIGINT' && process.stdin.isTTY) return;
-    child.kill(signal);
+    if (signal === 'SIGINT' && !own) return;
+    signalCommand(child, own, signal);
   });
-  if (signals.last) child.kill(signals.last);
+  if (signals.last) signalCommand(child, own, signals.last);
   return new Promise((resolve) => {
     child.once('error', () => resolve(EXIT_NO_NETWORK));
     child.once('exit', (code, signal) => resolve(code ?? (signal ? exitOf(signal) : EXIT_NO_NETWORK)));

@@ -261,6 +261,16 @@ test('--run: a signal goes to the command, and everything stops', async (t) => {
   t.true(run.text().includes('caught'));
 });
 
+test('--run: a signal goes to all that the command started, of which none outlives it', async (t) => {
+  const run = cli({ run: `sh -c 'echo "process $$ runs"; exec sleep 600'; true` }, false);
+  const pid = () => Number(/process (\d+) runs/.exec(run.text())?.[1] ?? 0);
+  await until(() => pid() > 0 || run.child.exitCode !== null);
+  t.true(runs(pid()), run.text());
+  run.child.kill('SIGTERM');
+  t.is(await run.ended, 143);
+  await until(() => !runs(pid()));
+});
+
 test('a network that cannot be is refused with status 125', async (t) => {
   const run = cli({ exits: 2 }, false);
   t.is(await run.ended, 125);
