@@ -113,6 +113,54 @@ test('who asks for an address that leads nowhere keeps nobody waiting who knows 
   t.is(await world.until(nowhere), 'connect');
 });
 
+/** Counts what is dialled. */
+function counting(host: SimHost) {
+  const dialled: string[] = [];
+  const transport = Object.create(host.transport, {
+    dialTls: {
+      value: (...what: Parameters<SimHost['transport']['dialTls']>) => {
+        dialled.push(what[0].host);
+        return host.transport.dialTls(...what);
+      },
+    },
+  }) as SimHost['transport'];
+  return { dialled, host: Object.create(host, { transport: { value: transport } }) as SimHost };
+}
+
+test('a relay does not dial again for a minute what it could not reach; other addresses and identities it does', async (t) => {
+  const world = new SimWorld('dead', START);
+  const [a, b, c] = (await identities()) as [LinkCredentials, LinkCredentials, LinkCredentials];
+  const { dialled, host } = counting(world.host('127.1.0.1'));
+  const relay = node(host, a);
+  world.host('127.2.0.1');
+  const target = targetOf('127.2.0.1', b);
+  for (let i = 0; i < 3; i++) t.is(await world.until(failure(relay.links.get(target))), 'connect');
+  t.deepEqual(dialled, ['127.2.0.1']);
+  await world.until(failure(relay.links.get(targetOf('127.2.0.1', c))));
+  await world.until(failure(relay.links.probe(target)));
+  t.is(dialled.length, 3);
+  await relayAt(world, '127.3.0.1', b);
+  const addresses = ['127.2.0.1', '127.3.0.1'].map((at) => ({ host: at, port: PORT }));
+  const channel = await world.until(relay.links.get({ ...target, addresses }));
+  t.is(channel.remote.host, '127.3.0.1');
+  t.is(dialled.length, 4);
+  channel.close('enough');
+  await world.advance(60_000);
+  await world.until(failure(relay.links.get(target)));
+  t.is(dialled.length, 5);
+});
+
+test('a client dials a relay that it could not reach as often as it wants to', async (t) => {
+  const world = new SimWorld('client dials', START);
+  const [, b] = (await identities()) as [LinkCredentials, LinkCredentials];
+  const { dialled, host } = counting(world.host('127.9.0.1'));
+  const client = node(host, undefined);
+  world.host('127.2.0.1');
+  for (let i = 0; i < 2; i++)
+    t.is(await world.until(failure(client.links.get(targetOf('127.2.0.1', b)))), 'connect');
+  t.is(dialled.length, 2);
+});
+
 test('a relay makes no link to itself', async (t) => {
   const world = new SimWorld('self', START);
   const [a, b] = (await identities()) as [LinkCredentials, LinkCredentials];

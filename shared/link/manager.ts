@@ -11,6 +11,7 @@ import { sensitive } from '../log/sensitive.js';
 import type { Log } from '../log/types.js';
 import type { Clock, Listener, NetAddress, Random, Timer, TlsConn, Transport } from '../runtime/types.js';
 import { LinkChannel } from './channel.js';
+import { DialFailures } from './dial-failures.js';
 import { ChannelDirectory, targetKey } from './directory.js';
 import { type LinkError, linkError, reasonOf } from './errors.js';
 import type { HandshakeResult } from './handshake.js';
@@ -130,6 +131,7 @@ class Links implements LinkManager {
   private readonly log: Log;
   private readonly directory = new ChannelDirectory();
   private readonly dials = new Map<string, Promise<LinkChannel>>();
+  private readonly dialFailures = new DialFailures();
   private readonly sessions = new Set<LinkSession>();
   private readonly listeners = new Set<Listener>();
   private readonly halfOpenByHost = new Map<string, number>();
@@ -174,7 +176,11 @@ class Links implements LinkManager {
     const key = targetKey(target);
     const running = this.dials.get(key);
     if (running) return running;
-    const dial = this.dial(target, this.config.handler);
+    const dial = this.dial(
+      target,
+      this.config.handler,
+      this.config.credentials ? this.dialFailures : undefined,
+    );
     this.dials.set(key, dial);
     try {
       return await dial;
@@ -198,13 +204,24 @@ class Links implements LinkManager {
     channel.close('the probe is done');
   }
 
-  /** The addresses one after the other, until one leads to the target. */
-  private async dial(target: ChannelTarget, handler: ChannelHandler): Promise<LinkChannel> {
+  /**
+   * The addresses one after the other, until one leads to the target; but for those that led nowhere just now, where
+   * failures are remembered: a relay's, which dials for others. A client has its own ways to leave a relay alone.
+   */
+  private async dial(
+    target: ChannelTarget,
+    handler: ChannelHandler,
+    failures?: DialFailures,
+  ): Promise<LinkChannel> {
     let failure: LinkError = linkError('connect', 'no address to dial');
     for (const address of target.addresses) {
       if (this.closed) throw linkError('closed', 'the node is stopping');
+      if (failures?.isRecent(target, address, this.env.clock.monotonic())) {
+        failure = linkError('connect', `${address.host}:${address.port}: it could not be reached just now`);
+        continue;
+      }
       try {
-        return await this.dialOne(address, target, handler);
+        return await this.dialOne(address, target, handler, failures);
       } catch (error) {
         failure = error as LinkError;
         this.log.info('a link could not be made', { code: failure.code, reason: failure.message });
@@ -217,6 +234,7 @@ class Links implements LinkManager {
     address: NetAddress,
     target: ChannelTarget,
     handler: ChannelHandler,
+    failures: DialFailures | undefined,
   ): Promise<LinkChannel> {
     const { dialTimeout } = this.limits;
     const { localHost } = this.config;
@@ -227,6 +245,7 @@ class Links implements LinkManager {
     try {
       conn = await this.env.transport.dialTls(address, options);
     } catch (error) {
+      failures?.note(target, address, this.env.clock.monotonic());
       throw linkError('connect', `${address.host}:${address.port}: ${reasonOf(error)}`, error);
     }
     if (this.closed) {
