@@ -451,6 +451,26 @@ test('a port that opens while the node stops is closed again', async (t) => {
   t.is(world.listeners.size, 0);
 });
 
+test('what is being dialled is hung up, too; who asks then has it dialled anew', async (t) => {
+  const world = new SimWorld('hang up', START);
+  const [a, b] = (await identities()) as [LinkCredentials, LinkCredentials];
+  const relay = await relayAt(world, '127.2.0.1', b);
+  const { dialled, host } = counting(world.host('127.1.0.1'));
+  const other = node(host, a);
+  const target = targetOf('127.2.0.1', b);
+  const before = failure(other.links.get(target));
+  const probe = failure(other.links.probe(target));
+  other.links.hangUp('hibernating');
+  const after = other.links.get(target);
+  t.is(await world.until(before), 'closed');
+  t.is(await world.until(probe), 'closed');
+  t.true((await world.until(after)).open);
+  await world.advance(10_000);
+  t.is(dialled.length, 3);
+  t.is(other.links.count, 1);
+  t.is(relay.links.count, 1);
+});
+
 test('a node that stops closes all, and dials no more', async (t) => {
   const world = new SimWorld('stop', START);
   const [a, b] = (await identities()) as [LinkCredentials, LinkCredentials];

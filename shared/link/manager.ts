@@ -114,7 +114,7 @@ export interface LinkManager extends ChannelManager {
   /** Takes a connection that was accepted. Needs credentials. */
   accept(conn: TlsConn): void;
   listen(at: NetAddress): Promise<Listener>;
-  /** Closes every channel, and gives up every handshake; new ones may be made. */
+  /** Closes every channel, and gives up every dial and handshake; new ones may be made. */
   hangUp(reason: string): void;
   /** Stops listening and dialling, closes every channel. */
   close(): Promise<void>;
@@ -140,6 +140,8 @@ class Links implements LinkManager {
   private previous: LinkCredentials | undefined;
   private latest: LinkCredentials | undefined;
   private nextId = 1;
+  /** How often all was hung up; what was begun before is not wanted any more. */
+  private hangUps = 0;
   private sweeper: Timer | undefined;
   private closed = false;
 
@@ -185,8 +187,13 @@ class Links implements LinkManager {
     try {
       return await dial;
     } finally {
-      this.dials.delete(key);
+      if (this.dials.get(key) === dial) this.dials.delete(key);
     }
+  }
+
+  private checkWanted(begun: number): void {
+    if (this.closed) throw linkError('closed', 'the node is stopping');
+    if (begun !== this.hangUps) throw linkError('closed', 'all links were closed meanwhile');
   }
 
   /** Whether either identity is ours: a circuit through a relay twice in a row hides nothing (connection_or_connect). */
@@ -214,8 +221,9 @@ class Links implements LinkManager {
     failures?: DialFailures,
   ): Promise<LinkChannel> {
     let failure: LinkError = linkError('connect', 'no address to dial');
+    const begun = this.hangUps;
     for (const address of target.addresses) {
-      if (this.closed) throw linkError('closed', 'the node is stopping');
+      this.checkWanted(begun);
       if (failures?.isRecent(target, address, this.env.clock.monotonic())) {
         failure = linkError('connect', `${address.host}:${address.port}: it could not be reached just now`);
         continue;
@@ -241,6 +249,7 @@ class Links implements LinkManager {
     // A source address of one family cannot dial the other.
     const bound = localHost !== undefined && isIpv6(localHost) === isIpv6(address.host);
     const options = bound ? { timeout: dialTimeout, localHost } : { timeout: dialTimeout };
+    const begun = this.hangUps;
     let conn: TlsConn;
     try {
       conn = await this.env.transport.dialTls(address, options);
@@ -248,9 +257,11 @@ class Links implements LinkManager {
       failures?.note(target, address, this.env.clock.monotonic());
       throw linkError('connect', `${address.host}:${address.port}: ${reasonOf(error)}`, error);
     }
-    if (this.closed) {
+    try {
+      this.checkWanted(begun);
+    } catch (error) {
       conn.destroy();
-      throw linkError('closed', 'the node is stopping');
+      throw error;
     }
     return new Promise((resolve, reject) => {
       this.session(conn, 'initiator', target, handler, resolve, (error) =>
@@ -449,6 +460,8 @@ class Links implements LinkManager {
   }
 
   hangUp(reason: string): void {
+    this.hangUps++;
+    this.dials.clear();
     for (const session of [...this.sessions]) session.abort(reason);
     for (const channel of [...this.directory.all]) channel.close(reason);
   }
