@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { toHex } from '../shared/bytes/text.js';
+import { type ChannelManagerConfig, queueLimits } from '../shared/link/manager.js';
 import type { PaddingConfig } from '../shared/link/padding.js';
 import type { ConsensusParam } from '../shared/onion/flow.js';
 import type { Options } from '../shared/torrc/options.js';
@@ -10,13 +12,11 @@ import type { ExtendRules } from './extend.js';
 import type { Network } from './network.js';
 import type { SelfAddress } from './self.js';
 
-export { queueLimits } from '../shared/link/manager.js';
-
 /** Longest padding time a consensus may ask for, milliseconds. */
 const MAX_PADDING_TIME = 60_000;
 
 /** Padding towards clients, and between relays where the consensus wants it. */
-export const linkPadding = (param: ConsensusParam): PaddingConfig => ({
+const linkPadding = (param: ConsensusParam): PaddingConfig => ({
   mode: 'on',
   times: () => {
     const low = param('nf_ito_low', 1_500, 0, MAX_PADDING_TIME);
@@ -29,6 +29,13 @@ export const linkPadding = (param: ConsensusParam): PaddingConfig => ({
       padRelays: param('nf_pad_relays', 0, 0, 1) === 1,
     };
   },
+});
+
+/** What links take from the consensus. */
+export const linksBy = (network: Network): Pick<ChannelManagerConfig, 'limits' | 'padding' | 'isRelay'> => ({
+  limits: () => queueLimits(network.param),
+  padding: linkPadding(network.param),
+  isRelay: (rsaId) => network.knows(toHex(rsaId)),
 });
 
 /** Whom circuits may be extended to. */

@@ -53,6 +53,11 @@ export class Network {
     return this.routers.has(id);
   }
 
+  /** Whether the consensus lists a relay, or did so lately: its descriptor is here (connection_or_digest_is_known_relay). */
+  knows(id: RelayId): boolean {
+    return this.lists(id) || this.source.descriptorOf(id) !== undefined;
+  }
+
   /** Whether an address is a listed relay's OR or directory port: exits refuse to go back in there. */
   isRelayPort(host: string, port: number): boolean {
     this.refresh();

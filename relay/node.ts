@@ -35,7 +35,7 @@ import { Hibernation } from './hibernation.js';
 import { HsDirStore } from './hs-dir.js';
 import { keyOptionsOf, rotateKeys } from './key-options.js';
 import { LimitedTransport } from './limited-transport.js';
-import { extendRulesOf, linkPadding, queueLimits } from './link-config.js';
+import { extendRulesOf, linksBy } from './link-config.js';
 import { defaultCeiling, MemoryCeiling } from './memory.js';
 import { MeteredTransport } from './metered-transport.js';
 import { registerRelayMetrics } from './metrics.js';
@@ -169,8 +169,7 @@ class Relay implements RelayNode {
       credentials: () => keys.link(),
       handler: this.circuits,
       ownAddresses: () => this.address.all,
-      limits: () => queueLimits(this.network.param),
-      padding: linkPadding(this.network.param),
+      ...linksBy(this.network),
       admit: (host) => this.defences.admit(host),
       opened: (channel, news) => this.linkOpened(channel, news),
       ...(localHost !== undefined && { localHost }),

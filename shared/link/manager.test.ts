@@ -413,6 +413,37 @@ test('a link for directory requests alone is not padded', async (t) => {
   t.is((await padded('on', Command.CREATE2, Command.RELAY)).relay, 0);
 });
 
+test('a relay that the network does not list is a client for padding and idle time, until it does', async (t) => {
+  const world = new SimWorld('unlisted', START);
+  const [a, b] = (await identities()) as [LinkCredentials, LinkCredentials];
+  let listed = false;
+  const isRelay = (rsaId: Uint8Array) => listed && Buffer.from(rsaId).equals(a.rsaId);
+  const relay = await relayAt(world, '127.2.0.1', b, { padding: padding('on'), isRelay });
+  const bridge = node(world.host('127.1.0.1'), a);
+  const link = async () => {
+    const channel = await world.until(bridge.links.get(targetOf('127.2.0.1', b)));
+    const leg = channel.openLeg(silent);
+    leg.control(Command.CREATE2, Buffer.alloc(20));
+    return { channel, leg };
+  };
+  const sent = () => relay.links.stats.cellsOut[Command.PADDING]!;
+  const { leg } = await link();
+  await world.advance(100_000);
+  const padded = sent();
+  t.true(padded >= 5, `${padded}`);
+  listed = true;
+  await world.advance(100_000);
+  t.true(sent() <= padded + 1, `${sent()}`);
+  // How long a link may be idle is decided when it opens.
+  leg.destroy(0);
+  await world.advance(310_000);
+  t.is(relay.links.count, 0);
+  const later = await link();
+  later.leg.destroy(0);
+  await world.advance(310_000);
+  t.true(later.channel.open);
+});
+
 test('cells cross the channel both ways', async (t) => {
   const world = new SimWorld('cells', START);
   const [a, b] = (await identities()) as [LinkCredentials, LinkCredentials];

@@ -97,6 +97,11 @@ export interface ChannelManagerConfig {
   readonly localHost?: string;
   /** Asked for at each new channel. */
   readonly limits?: () => Partial<LinkLimits>;
+  /**
+   * Whether an identity, 20 bytes, is that of a relay of the network: one that proves another (a bridge) counts as a
+   * client for padding and idle time (CHANNEL_IS_CLIENT). All are when absent.
+   */
+  readonly isRelay?: (rsaId: Uint8Array) => boolean;
   /** No padding is sent when absent. */
   readonly padding?: PaddingConfig;
   /** A channel opened, before anything comes through it. */
@@ -420,14 +425,18 @@ class Links implements LinkManager {
     });
     if (handler === NO_CIRCUITS) return channel;
     this.directory.add(channel);
-    const paddingRole: PaddingRole = !isRelay ? 'client' : result.authenticated ? 'between' : 'relay';
+    const kind = (): PaddingRole => (!isRelay ? 'client' : this.isListed(channel) ? 'between' : 'relay');
     if (this.config.padding)
-      padding = new ChannelPadding(channel, this.config.padding, paddingRole, { clock, random });
-    this.idleTimes.set(channel, this.idleTime(channel.canonical && isRelay && result.authenticated));
+      padding = new ChannelPadding(channel, this.config.padding, kind, { clock, random });
+    this.idleTimes.set(channel, this.idleTime(channel.canonical && kind() === 'between'));
     this.sweepLater();
     this.log.debug('a channel opened', { channel: channel.id, initiator, canonical: channel.canonical });
     this.config.opened?.(channel, { observedHost: result.observedHost, skew: result.skew });
     return channel;
+  }
+
+  private isListed({ authenticated, peer: { rsaId } }: LinkChannel): boolean {
+    return authenticated && rsaId !== undefined && (this.config.isRelay?.(rsaId) ?? true);
   }
 
   // Idle channels (channelpadding_get_channel_idle_timeout, run_connection_housekeeping).

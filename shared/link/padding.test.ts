@@ -40,7 +40,7 @@ function setUp(role: PaddingRole, draws: number[], times = () => DEFAULT_PADDING
       });
     },
   };
-  const padding = new ChannelPadding(channel, { mode: 'on', times }, role, { clock, random });
+  const padding = new ChannelPadding(channel, { mode: 'on', times }, () => role, { clock, random });
   const advance = (until: number) => {
     for (;;) {
       timers.sort((a, b) => a.at - b.at);

@@ -59,7 +59,7 @@ export interface PaddedChannel {
 export type PaddingRole =
   /** We are the client. */
   | 'client'
-  /** The peer is a client. */
+  /** The peer is a client, or a relay that the network does not know. */
   | 'relay'
   /** Between relays. */
   | 'between';
@@ -74,7 +74,8 @@ export class ChannelPadding {
   private readonly clock: Clock;
   private readonly random: Random;
   private readonly config: PaddingConfig;
-  private readonly role: PaddingRole;
+  /** Who is a relay is up to the newest consensus. */
+  private readonly role: () => PaddingRole;
   private low = 0;
   private high = 0;
   private enabled: boolean;
@@ -83,7 +84,7 @@ export class ChannelPadding {
   constructor(
     channel: PaddedChannel,
     config: PaddingConfig,
-    role: PaddingRole,
+    role: () => PaddingRole,
     env: { clock: Clock; random: Random },
   ) {
     this.channel = channel;
@@ -92,7 +93,7 @@ export class ChannelPadding {
     this.clock = env.clock;
     this.random = env.random;
     this.enabled = config.mode !== 'off' && channel.linkProtocol >= FIRST_LINK_PROTOCOL;
-    if (role === 'client') this.tellRelay();
+    if (role() === 'client') this.tellRelay();
     this.arm(this.delay());
   }
 
@@ -113,7 +114,7 @@ export class ChannelPadding {
    * drops (another version, another command, link protocol 4) is dropped.
    */
   negotiate(body: Uint8Array): void {
-    if (this.role !== 'relay' || this.channel.linkProtocol < FIRST_LINK_PROTOCOL) return;
+    if (this.role() !== 'relay' || this.channel.linkProtocol < FIRST_LINK_PROTOCOL) return;
     const { version, command, low, high } = PADDING_NEGOTIATE.decode(body);
     if (version !== 0 || (command !== PaddingCommand.START && command !== PaddingCommand.STOP)) return;
     this.enabled = command === PaddingCommand.START && this.config.mode !== 'off';
@@ -130,7 +131,8 @@ export class ChannelPadding {
   /** Milliseconds of silence before the next PADDING; undefined for none. */
   private delay(): number | undefined {
     const times = this.config.times();
-    if (!this.enabled || (this.role === 'between' && !times.padRelays) || times.high === 0) return undefined;
+    if (!this.enabled || (this.role() === 'between' && !times.padRelays) || times.high === 0)
+      return undefined;
     // Times that were agreed on only make padding more seldom; a client that names none (0) leaves it to the consensus.
     const low = Math.max(times.low, this.low);
     const high = Math.max(times.high, this.high);
