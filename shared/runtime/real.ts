@@ -262,7 +262,13 @@ export class TlsSocketConn extends SocketConn implements TlsConn {
     this.socket.write(bytes, done);
   }
 
+  /** A destroyed socket has nothing left to ask, some time before it says that it is closed. */
+  get gone(): boolean {
+    return this.socket.destroyed;
+  }
+
   exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array {
+    if (this.gone) throw codedError('ECONNRESET', 'the connection is gone');
     return (this.socket as tls.TLSSocket).exportKeyingMaterial(length, label, Buffer.from(context));
   }
 }

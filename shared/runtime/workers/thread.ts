@@ -140,8 +140,8 @@ class Link implements ConnHandlers {
     this.conn.destroy();
   }
 
-  export(length: number, label: string, context: Uint8Array): Uint8Array {
-    return this.conn.exportKeyingMaterial(length, label, context);
+  export(length: number, label: string, context: Uint8Array): Uint8Array | undefined {
+    return this.conn.gone ? undefined : this.conn.exportKeyingMaterial(length, label, context);
   }
 }
 

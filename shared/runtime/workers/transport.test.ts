@@ -260,6 +260,37 @@ test('destroying a connection nobody started closes it at the peer; its handlers
   t.throws(() => far.exportKeyingMaterial(32, 'LABEL', Buffer.alloc(0)), { code: 'ECONNRESET' });
 });
 
+test('a link that is asked for keying material when it is just gone fails alone, not its thread', async (t) => {
+  const transport = transportOf(t);
+  const { local } = await transport.listenTls(
+    LOCAL,
+    () => testTlsIdentity,
+    (conn) => accepted.resolve(conn),
+  );
+  let accepted = later<TlsConn>();
+  for (let i = 0; i < 100; i++) {
+    accepted = later<TlsConn>();
+    const near = await realTransport().dialTls(local);
+    near.start(DEAF);
+    const far = await accepted.promise;
+    const closed = later<void>();
+    far.start({ ...DEAF, close: () => closed.resolve() });
+    far.destroy();
+    // The thread may be before, at or after the end.
+    for (let spin = 0; spin < i * 2_000; spin++) Math.imul(spin, spin);
+    const ask = () => far.exportKeyingMaterial(32, 'LABEL', Buffer.alloc(0));
+    for (let k = 0; k < 3; k++)
+      try {
+        t.is(ask().length, 32);
+      } catch (error) {
+        t.is((error as NodeJS.ErrnoException).code, 'ECONNRESET');
+      }
+    await closed.promise;
+    near.destroy();
+  }
+  t.deepEqual(transport.failures, []);
+});
+
 test('closing sends what was written, and ends the peers', async (t) => {
   const transport = transportOf(t);
   const { near, far } = await linked(transport);
