@@ -9,7 +9,8 @@ import type { ResolvedAnswer } from '../shared/cell/relay-cells.js';
 import { BeginFlag } from '../shared/cell/relay-cells.js';
 import { DirCache } from '../shared/dir/cache.js';
 import { isReasonablyLive } from '../shared/dir/verify.js';
-import { createChannelManager, type LinkManager, queueLimits } from '../shared/link/manager.js';
+import { consensusLimits } from '../shared/link/limits.js';
+import { createChannelManager, type LinkManager } from '../shared/link/manager.js';
 import { DEFAULT_PADDING_TIMES } from '../shared/link/padding.js';
 import type { Stream } from '../shared/onion/types.js';
 import type { Env } from '../shared/runtime/env.js';
@@ -172,7 +173,7 @@ class Client implements ClientNode {
         // A client carries nobody's circuits.
         handler: { create: (leg) => leg.destroy(DestroyReason.PROTOCOL), closed() {} },
         ...(localHost !== undefined && { localHost }),
-        limits: () => queueLimits(param),
+        limits: () => consensusLimits(param),
         padding: {
           mode: 'on',
           times: () => ({

@@ -4,7 +4,8 @@
  * @module
  */
 import { toHex } from '../shared/bytes/text.js';
-import { type ChannelManagerConfig, queueLimits } from '../shared/link/manager.js';
+import { consensusLimits } from '../shared/link/limits.js';
+import type { ChannelManagerConfig } from '../shared/link/manager.js';
 import type { PaddingConfig } from '../shared/link/padding.js';
 import type { ConsensusParam } from '../shared/onion/flow.js';
 import type { Options } from '../shared/torrc/options.js';
@@ -33,7 +34,7 @@ const linkPadding = (param: ConsensusParam): PaddingConfig => ({
 
 /** What links take from the consensus. */
 export const linksBy = (network: Network): Pick<ChannelManagerConfig, 'limits' | 'padding' | 'isRelay'> => ({
-  limits: () => queueLimits(network.param),
+  limits: () => consensusLimits(network.param),
   padding: linkPadding(network.param),
   isRelay: (rsaId) => network.knows(toHex(rsaId)),
 });

@@ -3,7 +3,8 @@ import { DestroyReason, EndReason, RelayCommand } from '../shared/cell/commands.
 import { RESOLVE, RESOLVED } from '../shared/cell/relay-cells.js';
 import { buildCircuit } from '../shared/circuit/build.js';
 import type { HopTarget } from '../shared/circuit/hop.js';
-import { createChannelManager, queueLimits } from '../shared/link/manager.js';
+import { consensusLimits } from '../shared/link/limits.js';
+import { createChannelManager } from '../shared/link/manager.js';
 import { memoryLog } from '../shared/log/memory.js';
 import { HandClock } from '../shared/onion/testing.js';
 import type { Conn } from '../shared/runtime/types.js';
@@ -23,9 +24,21 @@ test('MaxMemInQueues by the memory there is', (t) => {
   t.is(defaultCeiling(1024 * 1024 * MB), 8192 * MB);
 });
 
+test('idle links and turns of circuits go by the consensus', (t) => {
+  const limits = (params: Record<string, number>) => {
+    const { idleRelay, halflife } = consensusLimits((name, fallback, min, max) =>
+      Math.min(max, Math.max(min, params[name] ?? fallback)),
+    );
+    return [idleRelay, halflife];
+  };
+  t.deepEqual(limits({}), [3_600_000, 30_000]);
+  t.deepEqual(limits({ nf_conntimeout_relays: 90, CircuitPriorityHalflifeMsec: 250 }), [90_000, 250]);
+  t.deepEqual(limits({ nf_conntimeout_relays: 1, CircuitPriorityHalflifeMsec: 0 }), [60_000, 1]);
+});
+
 test('a circuit queues as many cells as with C tor, onward and back', (t) => {
   const limits = (params: Record<string, number>) => {
-    const { maxQueue, maxQueueOut } = queueLimits((name, fallback, min, max) =>
+    const { maxQueue, maxQueueOut } = consensusLimits((name, fallback, min, max) =>
       Math.min(max, Math.max(min, params[name] ?? fallback)),
     );
     return [maxQueue, maxQueueOut];

@@ -40,6 +40,7 @@ interface SetUp {
   maxQueue?: number;
   maxQueueOut?: number;
   maxCircuits?: number;
+  halflife?: number;
 }
 
 function setUp(options: SetUp = {}) {
@@ -81,6 +82,7 @@ function setUp(options: SetUp = {}) {
       maxQueue: options.maxQueue ?? 50_000,
       maxQueueOut: options.maxQueueOut ?? options.maxQueue ?? 50_000,
       maxCircuits: options.maxCircuits ?? 100,
+      halflife: options.halflife ?? 30_000,
     }),
     peer: { rsaId: undefined, ed25519Id: undefined },
     initiator: options.initiator ?? true,
@@ -292,6 +294,29 @@ test('what was sent long ago no longer counts against a circuit', (t) => {
       .slice(0, 50)
       .every(({ circuitId }) => circuitId === early.circuitId),
   );
+});
+
+test('how long what was sent counts is up to the limits, down to nothing', (t) => {
+  for (const [halflife, first] of [
+    [30_000, 'late'],
+    [1000, 'early'],
+    [1, 'early'],
+  ] as const) {
+    const { channel, clock, written, state } = setUp({ halflife });
+    const early = channel.openLeg(record().handler);
+    early.send(batchOf(100));
+    clock.turn();
+    clock.time += 10_000;
+    const late = channel.openLeg(record().handler);
+    state.room = false;
+    late.send(batchOf(60));
+    clock.turn();
+    written();
+    early.send(batchOf(100));
+    late.send(batchOf(100));
+    channel.drained();
+    t.is(written()[0]!.circuitId, (first === 'early' ? early : late).circuitId, `${halflife}`);
+  }
 });
 
 test('full and writable: once over the high mark, once below the low mark', (t) => {

@@ -36,6 +36,8 @@ export interface ChannelLimits {
   readonly maxQueueOut: number;
   /** Circuits at a time. */
   readonly maxCircuits: number;
+  /** Of the moving average by which circuits take turns, milliseconds. */
+  readonly halflife: number;
 }
 
 /** What a channel is made of. */
@@ -125,7 +127,7 @@ export class LinkChannel implements LegHost {
     this.lastActive = now;
     this.lastWrite = now;
     this.idleSince = now;
-    this.turns = new TurnHeap(now);
+    this.turns = new TurnHeap(now, parts.limits().halflife);
   }
 
   get circuits(): number {

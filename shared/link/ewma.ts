@@ -1,11 +1,11 @@
 /**
  * Who may send next: of the circuits with cells, the one that sent least lately, by a moving average that halves every
- * 30 seconds (C tor: circuitmux_ewma.c). An interactive circuit so passes the bulk ones.
+ * 30 seconds, or as the consensus says (C tor: circuitmux_ewma.c). An interactive circuit so passes the bulk ones.
  *
  * @module
  */
 
-/** Consensus parameter CircuitPriorityHalflifeMsec. */
+/** Milliseconds, where the consensus does not say otherwise (CircuitPriorityHalflifeMsec). */
 export const DEFAULT_HALFLIFE = 30_000;
 /** Cells a circuit may be ahead of the next before it has to wait: cheaper than one by one, and makes better batches. */
 const QUANTUM = 4;

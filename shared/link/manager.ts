@@ -15,55 +15,11 @@ import { DialFailures } from './dial-failures.js';
 import { ChannelDirectory, targetKey } from './directory.js';
 import { type LinkError, linkError, reasonOf } from './errors.js';
 import type { HandshakeResult } from './handshake.js';
+import { DEFAULT_LINK_LIMITS, type LinkLimits } from './limits.js';
 import { ChannelPadding, type PaddingConfig, type PaddingRole } from './padding.js';
 import { LinkSession } from './session.js';
 import { connectionKind, type LinkStats, newLinkStats } from './stats.js';
 import type { Channel, ChannelHandler, ChannelManager, ChannelTarget } from './types.js';
-
-/** Bounds; times in milliseconds. */
-export interface LinkLimits {
-  /** Cells in one circuit's output queue, towards the client and away from it: see `queueLimits`. */
-  readonly maxQueue: number;
-  readonly maxQueueOut: number;
-  /** Circuits on one channel. */
-  readonly maxCircuits: number;
-  /** For the TCP and TLS handshakes of one address, and for the link handshake after them. */
-  readonly dialTimeout: number;
-  readonly handshakeTimeout: number;
-  /** Accepted connections whose handshake is not done: in all, and from one address. */
-  readonly maxHalfOpen: number;
-  readonly maxHalfOpenPerHost: number;
-  /** How long a channel without circuits lives: to or from a client or not canonical (and up to half more); between relays (give or take a quarter, nf_conntimeout_relays). */
-  readonly idleClient: number;
-  readonly idleRelay: number;
-  /** Silence after which a PADDING keeps the connection (and middleboxes) awake: KeepalivePeriod. */
-  readonly keepalive: number;
-}
-
-/** C tor: RELAY_CIRC_CELL_QUEUE_SIZE_DEFAULT. */
-const MAX_QUEUE = 2500;
-
-/** C tor's numbers, where it has them. */
-export const DEFAULT_LINK_LIMITS: LinkLimits = {
-  maxQueue: MAX_QUEUE,
-  maxQueueOut: MAX_QUEUE,
-  maxCircuits: 65_536,
-  dialTimeout: 30_000,
-  handshakeTimeout: 30_000,
-  maxHalfOpen: 2_048,
-  maxHalfOpenPerHost: 128,
-  idleClient: 180_000,
-  idleRelay: 3_600_000,
-  keepalive: 300_000,
-};
-
-/** Bounds of queues by the consensus (C tor: `get_param_max_circuit_cell_queue_size`, `..._out`). */
-export function queueLimits(
-  param: (name: string, fallback: number, min: number, max: number) => number,
-): Pick<LinkLimits, 'maxQueue' | 'maxQueueOut'> {
-  const maxQueue = param('circ_max_cell_queue_size', MAX_QUEUE, 50, 0x7fffffff);
-  return { maxQueue, maxQueueOut: param('circ_max_cell_queue_size_out', maxQueue, 50, 0x7fffffff) };
-}
 
 /** How often idle channels are looked for, milliseconds. */
 const SWEEP = 30_000;
