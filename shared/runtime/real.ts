@@ -7,6 +7,7 @@ import { constants, randomFillSync, randomInt } from 'node:crypto';
 import net from 'node:net';
 import { totalmem } from 'node:os';
 import tls from 'node:tls';
+import { toBase32 } from '../bytes/text.js';
 import { LentReads, linkReads, plainReads, RECORD_SIZE } from './lent-reads.js';
 import { Outbox } from './outbox.js';
 import { TurnEnd } from './turn-end.js';
@@ -349,6 +350,9 @@ async function dialTcp(to: NetAddress, options: TcpDialOptions = {}): Promise<Co
   return new PlainConn(socket, reads, to);
 }
 
+/** A name as browsers would send; nobody looks at it (C tor: `crypto_random_hostname` in tor_tls_new). */
+const anyServerName = () => `www.${toBase32(randomBytes(16)).slice(0, 4 + randomInt(22))}.com`;
+
 /** Dials a link. */
 export async function dialTls(to: NetAddress, options?: DialOptions): Promise<TlsSocketConn> {
   const reads = new LentReads(linkReads);
@@ -358,6 +362,7 @@ export async function dialTls(to: NetAddress, options?: DialOptions): Promise<Tl
     // Certificates of the link say nothing: identity is proved in the CERTS cell.
     rejectUnauthorized: false,
     ca: NO_CAS,
+    servername: anyServerName(),
     minVersion: 'TLSv1.2',
     ciphers: CIPHERS,
   } as tls.ConnectionOptions);

@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { testTlsIdentity } from '../testing/tls-identity.js';
 import { realTransport } from './real.js';
@@ -113,6 +114,27 @@ both('TLS: both ends export the same bytes, and the dialler sees the certificate
   t.deepEqual(Buffer.from(b.ownCertificate!), Buffer.from(identity.certDer));
   a.destroy();
   await close();
+});
+
+test('real: who dials a link names a host, as C tor does, another one each time', async (t) => {
+  const names: string[] = [];
+  const { certPem, keyPem } = identity;
+  const server = createTlsServer({ cert: certPem, key: keyPem }, (socket) => {
+    names.push(socket.servername || 'none');
+    socket.on('error', () => {});
+    socket.end();
+  });
+  t.teardown(() => server.close());
+  const port = await new Promise<number>((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+  });
+  for (let i = 0; i < 3; i++) {
+    const conn = await realTransport().dialTls({ host: '127.0.0.1', port });
+    await collect(conn).all;
+    conn.destroy();
+  }
+  t.is(new Set(names).size, 3);
+  for (const name of names) t.regex(name, /^www\.[a-z2-7]{4,25}\.com$/);
 });
 
 test('real: TLS connections read into one buffer, dialled or accepted', async (t) => {
