@@ -89,6 +89,7 @@ function setUp(options: SetUp = {}) {
     linkProtocol: 5,
     authenticated: false,
     canonical: false,
+    canonicalToPeer: false,
     accepts: options.accepts ?? true,
     stopped: (reason) => {
       state.stopped = reason;

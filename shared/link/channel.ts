@@ -56,6 +56,7 @@ export interface ChannelParts {
   readonly linkProtocol: number;
   readonly authenticated: boolean;
   readonly canonical: boolean;
+  readonly canonicalToPeer: boolean;
   /** Whether circuits may be made from the other side: not towards a client. */
   readonly accepts: boolean;
   /** PADDING_NEGOTIATE came. */
@@ -83,6 +84,8 @@ export class LinkChannel implements LegHost {
   readonly linkProtocol: number;
   readonly authenticated: boolean;
   readonly canonical: boolean;
+  /** Whether it is canonical to the peer, too, as far as can be seen: it sees us at an address of ours. */
+  readonly canonicalToPeer: boolean;
   open = true;
   lastActive: number;
   /** Monotonic milliseconds of the last write. */
@@ -121,6 +124,7 @@ export class LinkChannel implements LegHost {
     this.linkProtocol = parts.linkProtocol;
     this.authenticated = parts.authenticated;
     this.canonical = parts.canonical;
+    this.canonicalToPeer = parts.canonicalToPeer;
     this.ids = new CircuitIds(parts.initiator, parts.random);
     const now = parts.clock.monotonic();
     this.openedAt = now;

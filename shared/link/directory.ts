@@ -55,8 +55,8 @@ export class ChannelDirectory {
 
   /**
    * The best channel to a target, as C tor chooses (channel_get_for_extend): proven to be the target; canonical, or at
-   * an address that is asked for; of those the canonical, then the oldest, so that nobody is switched over to a link
-   * made for that; then the one with most circuits.
+   * an address that is asked for; of those the canonical, then those that are so to the peer, which it prefers; then
+   * the oldest, so that nobody is switched over to a link made for that; then the one with most circuits.
    */
   find(target: ChannelTarget, now: number): LinkChannel | undefined {
     const { rsaId, addresses } = target;
@@ -79,5 +79,6 @@ function leadsTo({ remote }: LinkChannel, addresses: readonly NetAddress[]): boo
 
 function isBetter(a: LinkChannel, b: LinkChannel): boolean {
   if (a.canonical !== b.canonical) return a.canonical;
+  if (a.canonicalToPeer !== b.canonicalToPeer) return a.canonicalToPeer;
   return a.openedAt === b.openedAt ? a.circuits > b.circuits : a.openedAt < b.openedAt;
 }

@@ -59,6 +59,8 @@ export interface HandshakeResult {
   readonly authenticated: boolean;
   /** Whether the peer says that it has the address this connection goes to. */
   readonly canonical: boolean;
+  /** Whether the peer sees one of our addresses: for it, too, the connection is canonical. */
+  readonly canonicalToPeer: boolean;
   /** Our address as the peer sees it. */
   readonly observedHost: string | undefined;
   /** Ours less the peer's clock, milliseconds; undefined when the peer (a client) does not tell. */
@@ -274,7 +276,7 @@ export class LinkHandshake {
   }
 
   private netinfo(body: Uint8Array): void {
-    const { role, now, remoteHost } = this.params;
+    const { role, now, remoteHost, ownHosts } = this.params;
     const ready =
       role === 'initiator'
         ? this.authenticated && (this.expecting === 'challenge' || this.expecting === 'netinfo')
@@ -284,14 +286,16 @@ export class LinkHandshake {
     // A responder that never challenged us still has to hear our NETINFO.
     this.sendNetinfo();
     this.expecting = 'nothing';
-    const remote = canonicalHost(remoteHost);
+    const claimed = (host: string, hosts: readonly string[]) =>
+      this.authenticated && hosts.some((other) => canonicalHost(other) === canonicalHost(host));
     const known = this.authenticated ? this.proven! : NOBODY;
     const timely = timestamp !== 0 && now() - this.startedAt < CLOCK_USABLE_FOR;
     this.result = {
       linkProtocol: this.linkProtocol,
       peer: { rsaId: known.rsaId, ed25519Id: known.ed25519Id },
       authenticated: this.authenticated,
-      canonical: this.authenticated && own.some((host) => canonicalHost(host) === remote),
+      canonical: claimed(remoteHost, own),
+      canonicalToPeer: peer !== undefined && claimed(peer, ownHosts),
       observedHost: peer,
       skew: timely ? now() - timestamp * 1000 : undefined,
     };

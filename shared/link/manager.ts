@@ -371,6 +371,7 @@ class Links implements LinkManager {
       linkProtocol: result.linkProtocol,
       authenticated: result.authenticated,
       canonical: result.canonical,
+      canonicalToPeer: result.canonicalToPeer,
       accepts: isRelay,
       padding: (body) => padding?.negotiate(body),
       stopped: () => {
