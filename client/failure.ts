@@ -19,7 +19,7 @@ export type FailureKind =
   | 'host-unreachable'
   /** The destination refused or reset the connection. */
   | 'connection-refused'
-  /** Nothing answered in time. */
+  /** Nothing answered, or no circuit stood, in time. */
   | 'timeout'
   | 'command-unsupported'
   | 'address-unsupported'

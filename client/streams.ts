@@ -202,7 +202,8 @@ export class StreamManager {
     for (const pending of [...this.waiting]) {
       if (clock.monotonic() - pending.since < options.SocksTimeout) continue;
       const why = this.circuits().ready ? 'no circuit could be built in time' : LAUNCH_FAILURE.network[1];
-      this.fail(pending, pending.refusal?.kind ?? 'network-unreachable', why);
+      // Whatever it waited for (C tor: connection_ap_expire_beginning).
+      this.fail(pending, 'timeout', why);
     }
     this.changed();
   }
