@@ -15,8 +15,6 @@ import { ProxyParser } from './socks.js';
 import { connectedReply, failureReply, resolvedReply } from './socks-replies.js';
 import type { StreamRequest } from './streams.js';
 
-/** Milliseconds an application may take over its request. */
-const HANDSHAKE_TIMEOUT = 60_000;
 /** Bytes of a request's follow-up that are held until the stream is open. */
 const MAX_EARLY = 64 * 1024;
 /** Milliseconds an application that was told "no more" may keep its side open without sending or reading. */
@@ -27,6 +25,8 @@ export interface AppPort {
   readonly clock: Clock;
   readonly log: Log;
   readonly extendedErrors: boolean;
+  /** Milliseconds an application may take over its request. */
+  readonly handshakeTimeout: number;
   /** Families of addresses it takes, the preferred one first. */
   readonly families: readonly (4 | 6)[];
   /** Checks and makes the request; a refusal that needs no network is thrown as StreamError. */
@@ -54,7 +54,7 @@ export class AppConnection {
   constructor(conn: Conn, port: AppPort) {
     this.conn = conn;
     this.port = port;
-    this.timer = port.clock.setTimer(HANDSHAKE_TIMEOUT, () => conn.destroy());
+    this.timer = port.clock.setTimer(port.handshakeTimeout, () => conn.destroy());
   }
 
   start(): void {

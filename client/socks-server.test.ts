@@ -417,11 +417,16 @@ test('user name, password and flags make the isolation', async (t) => {
   t.is(asked[0]!.isolation.fields.sessionGroup, asked[1]!.isolation.fields.sessionGroup);
 });
 
-test('an application that says nothing is let go after a minute', async (t) => {
-  const { world, app } = await setUp();
-  const one = await app();
-  await world.advance(59_000);
-  t.false(one.closed);
-  await world.advance(2000);
-  t.true(one.closed);
+test('an application that says nothing is let go after SocksTimeout', async (t) => {
+  for (const [torrc, seconds] of [
+    [[], 120],
+    [['SocksTimeout 20 seconds'], 20],
+  ] as const) {
+    const { world, app } = await setUp('9050', ...torrc);
+    const one = await app();
+    await world.advance((seconds - 1) * 1000);
+    t.false(one.closed);
+    await world.advance(2000);
+    t.true(one.closed);
+  }
 });

@@ -57,6 +57,7 @@ export class SocksServer implements AppPort {
   readonly clock: Clock;
   readonly log: Log;
   readonly extendedErrors: boolean;
+  readonly handshakeTimeout: number;
   readonly families: readonly (4 | 6)[];
   private readonly parts: SocksParts;
   private readonly flags: ReadonlySet<string>;
@@ -73,6 +74,7 @@ export class SocksServer implements AppPort {
     this.clock = parts.clock;
     this.log = parts.log.child('socks');
     this.flags = port.flags;
+    this.handshakeTimeout = parts.options.SocksTimeout;
     this.extendedErrors = port.flags.has('extendederrors');
     const order: readonly (4 | 6)[] = port.flags.has('preferipv6') ? [6, 4] : [4, 6];
     this.families = order.filter((family) => !port.flags.has(`noipv${family}traffic`));

@@ -78,7 +78,7 @@ export const clientRows: Rows<ClientOptions & keyof Options> = {
     kind: time,
     default: '2 minutes',
     roles,
-    help: 'How long a request waits for a circuit that can serve it.',
+    help: 'How long a program may take over its request, and the request waits for a circuit that can serve it.',
   },
   TestSocks: {
     kind: bool,
