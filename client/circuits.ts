@@ -6,6 +6,7 @@
  */
 import { CepaError } from '../shared/bytes/errors.js';
 import { DestroyReason, nameOf } from '../shared/cell/commands.js';
+import { isFirstHopRefusal } from '../shared/circuit/build-error.js';
 import type { Log } from '../shared/log/types.js';
 import type { Stream } from '../shared/onion/types.js';
 import type { Clock, Random } from '../shared/runtime/types.js';
@@ -248,17 +249,17 @@ export class CircuitManager {
       hop: pooled.hops + 1,
       reason: error.message,
     });
-    this.settleGuard(pooled);
+    this.settleGuard(pooled, error);
     this.backOff();
     this.upgrade();
     this.watcher.changed();
   }
 
-  /** Blames the guard when the first hop did not come about. */
-  private settleGuard(pooled: PooledCircuit): void {
+  /** Blames the guard when the first hop did not come about, unless it refused. */
+  private settleGuard(pooled: PooledCircuit, error: Error): void {
     const { guards, clock } = this.parts;
     if (!pooled.ticket) return;
-    if (pooled.hops === 0) guards.failed(pooled.ticket, clock.now());
+    if (pooled.hops === 0 && !isFirstHopRefusal(error)) guards.failed(pooled.ticket, clock.now());
     else guards.release(pooled.ticket);
   }
 

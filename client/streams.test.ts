@@ -1,6 +1,7 @@
 import test from 'ava';
-import { EndReason, RelayCommand } from '../shared/cell/commands.js';
+import { DestroyReason, EndReason, RelayCommand } from '../shared/cell/commands.js';
 import { BEGIN, BeginFlag, RESOLVE, RESOLVED, type ResolvedAnswer } from '../shared/cell/relay-cells.js';
+import { CircuitBuildError } from '../shared/circuit/build-error.js';
 import { memoryLog } from '../shared/log/memory.js';
 import type { Stream } from '../shared/onion/types.js';
 import { SimWorld } from '../shared/runtime/sim/world.js';
@@ -255,6 +256,19 @@ test('failed first hops cost the guard its place, later ones do not; a stuck bui
   set.streams.tick();
   await set.world.advance(10);
   t.is(set.factory.builds.length, 4);
+});
+
+test('a first hop that answers DESTROY keeps its place; one whose channel closes does not', async (t) => {
+  const set = setUp();
+  await ask(set);
+  const guardOf = (n: number) => set.factory.builds[n]!.ids[0];
+  const destroyed = (reason: number) => new CircuitBuildError('destroyed', 1, 'destroyed', { reason });
+  set.factory.builds[0]!.fail(1, destroyed(DestroyReason.RESOURCELIMIT));
+  await set.world.advance(10);
+  t.is(guardOf(1), guardOf(0));
+  set.factory.builds[1]!.fail(1, destroyed(DestroyReason.CHANNEL_CLOSED));
+  await set.world.advance(10);
+  t.not(guardOf(2), guardOf(0));
 });
 
 test('after many failures building pauses, and goes on', async (t) => {

@@ -260,9 +260,9 @@ export class FakeBuild {
   }
 
   /** Fails at hop `n`. */
-  fail(n: number): void {
+  fail(n: number, error = new Error(`hop ${n} failed`)): void {
     for (let hop = 1; hop < n; hop++) this.hooks.hop(hop);
-    this.settle.reject(new Error(`hop ${n} failed`));
+    this.settle.reject(error);
   }
 
   abort(reason: number): void {

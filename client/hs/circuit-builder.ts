@@ -7,6 +7,7 @@
 import { CepaError } from '../../shared/bytes/errors.js';
 import { DestroyReason } from '../../shared/cell/commands.js';
 import { buildCircuit } from '../../shared/circuit/build.js';
+import { isFirstHopRefusal } from '../../shared/circuit/build-error.js';
 import type { HopTarget } from '../../shared/circuit/hop.js';
 import type { OriginCircuit } from '../../shared/circuit/origin.js';
 import type { ChannelManager } from '../../shared/link/types.js';
@@ -172,7 +173,8 @@ export class HsCircuitBuilder {
       };
     } catch (cause) {
       if (hops === 1 && !signal?.aborted) this.vanguards.failed(path.vanguard, clock.now());
-      if (path.ticket && hops === 0 && !signal?.aborted) guards.failed(path.ticket, clock.now());
+      if (path.ticket && hops === 0 && !signal?.aborted && !isFirstHopRefusal(cause))
+        guards.failed(path.ticket, clock.now());
       else if (path.ticket) guards.release(path.ticket);
       if (cause instanceof HsCircuitError) throw cause;
       throw new HsCircuitError(`no ${purpose} circuit: ${(cause as Error).message}`, {

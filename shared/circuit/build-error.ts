@@ -4,6 +4,7 @@
  * @module
  */
 import { CepaError } from '../bytes/errors.js';
+import { DestroyReason } from '../cell/commands.js';
 
 /**
  * `channel`: no link to the first hop; `handshake`: the hop's answer was wrong, or it is not who we wanted;
@@ -35,3 +36,13 @@ export class CircuitBuildError extends CepaError {
     this.reason = more.reason;
   }
 }
+
+/**
+ * Whether the first hop was there and said no. That is not held against a guard, which may only be busy (C tor:
+ * `received_destroy` in `circuit_build_failed`); a channel that closed is.
+ */
+export const isFirstHopRefusal = (error: unknown): boolean =>
+  error instanceof CircuitBuildError &&
+  error.hop === 1 &&
+  error.kind === 'destroyed' &&
+  error.reason !== DestroyReason.CHANNEL_CLOSED;
