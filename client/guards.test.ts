@@ -41,7 +41,7 @@ test('the sample: 20 usable guards, never more than 20 % or 60, dated back by up
     t.true(guard.listed);
   }
   // 450 guards would allow 90, but with only a few usable the sample stops at 60.
-  const { guards } = setUp(sketchNetwork(guardsOnly(450)), undefined, ({ id }) => /[05A]$/.test(id));
+  const { guards } = setUp(sketchNetwork(guardsOnly(450)), undefined, ({ id }) => /[05AC]$/.test(id));
   t.is(sampled(guards).length, 60);
 });
 
@@ -231,6 +231,20 @@ test('a restriction that leaves few guards gets a sample of its own; the usual o
     guards.takeChanges()!.default.map((guard) => guard.id),
     usual,
   );
+});
+
+test('one in five guards is few; the sample in use stays until that share moved by a twentieth', (t) => {
+  const network = sketchNetwork(guardsOnly(400));
+  const first = (n: number) => new Set(network.relays.slice(0, n).map((relay) => relay.id));
+  const { guards, update } = setUp(network, undefined, (relay) => first(79).has(relay.id));
+  const restricted = () => guards.takeChanges(true)!.restricted;
+  t.is(restricted().length, 20, 'below a fifth at first');
+  const usesRestricted = (n: number): boolean => {
+    update(network, START, (relay) => first(n).has(relay.id));
+    const ids = new Set(restricted().map((guard) => guard.id));
+    return guards.primaries().every((relay) => ids.has(relay.id));
+  };
+  t.deepEqual([83, 84, 76, 75].map(usesRestricted), [true, false, false, true]);
 });
 
 test('a few EntryNodes among many guards are all sampled: the filter comes before the draw', (t) => {

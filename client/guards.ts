@@ -52,13 +52,15 @@ export const guardStateKind: StateKind<SavedGuards> = {
   },
 };
 
-/** Percentage points by which the restriction must move before the samples are exchanged again. */
-const HYSTERESIS = 5;
+/** Part of the threshold by which the guards that pass must be off it before another sample is used. */
+const HYSTERESIS = 0.05;
 
 /** All guards of a client. */
 export class GuardManager {
   private readonly samples: { default: GuardSample; restricted: GuardSample };
   private sample: GuardSample;
+  /** Whether the sample was chosen for a network: until then neither is the one to stay with. */
+  private picked = false;
   private network: Network | undefined;
   private params: GuardParams;
   /** When a guard last worked. */
@@ -92,10 +94,14 @@ export class GuardManager {
   private pickSample(network: Network, passes: (relay: Relay) => boolean): void {
     const all = network.relays.filter((relay) => isPossibleGuard(relay.status.flags));
     if (all.length === 0) return;
-    const percent = (all.filter(passes).length * 100) / all.length;
+    const passing = all.filter(passes).length;
     const { default: usual, restricted } = this.samples;
-    const edge = this.params.meaningfulRestriction + (this.sample === usual ? -HYSTERESIS : HYSTERESIS);
-    this.sample = percent < edge ? restricted : usual;
+    const current = this.sample === restricted ? 1 + HYSTERESIS : 1 - HYSTERESIS;
+    const factor = this.picked ? current : 1;
+    this.picked = true;
+    // Multiplied and cut in the order in which C tor does (choose_guard_selection).
+    const edge = Math.trunc(all.length * (this.params.meaningfulRestriction / 100) * factor);
+    this.sample = passing < edge ? restricted : usual;
   }
 
   /** Whether the consensus knows any relay that could be a guard. */
