@@ -5,7 +5,15 @@ import { DirSources } from './dir-sources.js';
 import { guardParams } from './guard-params.js';
 import { GuardManager } from './guards.js';
 import { pathRulesOf } from './path.js';
-import { clientOptions, fakeFactory, GUARD, idOf, type RelaySketch, sketchNetwork } from './testing.js';
+import {
+  clientOptions,
+  fakeFactory,
+  GUARD,
+  idOf,
+  MIDDLE,
+  type RelaySketch,
+  sketchNetwork,
+} from './testing.js';
 
 const AUTHORITIES = ['1', '2'].map(
   (d) =>
@@ -20,7 +28,8 @@ function setUp(...torrc: string[]) {
   world.names.set('auth1.example', ['127.1.0.1']);
   world.names.set('auth2.example', ['127.2.0.1']);
   const { clock, random, resolver } = world.host('127.8.0.1');
-  const options = clientOptions(...AUTHORITIES, ...torrc);
+  const own = torrc.some((line) => line.startsWith('DirAuthority'));
+  const options = clientOptions(...(own ? [] : AUTHORITIES), ...torrc);
   const guards = new GuardManager(guardParams(undefined, options), random);
   const factory = fakeFactory();
   const rules = pathRulesOf(options);
@@ -70,10 +79,28 @@ test('a fallback is asked before an authority, and with one that was tried an au
   t.deepEqual([...picked(new Set([idOf(103)]))].sort(), [idOf(101), idOf(102), idOf(104)]);
   const anybody = new Set(Array.from({ length: 60 }, () => sources.pick(NONE, true)!.id));
   t.is(anybody.size, 4, 'where the fallbacks are of no use');
-  const known = setUp('UseEntryGuards 0', FALLBACK);
-  known.join(guardsOnly(3));
-  const later = new Set(Array.from({ length: 60 }, () => known.sources.pick(NONE, false)!.id));
-  t.is(later.size, 3);
+});
+
+test('without guards: any directory of the network but an authority, by bandwidth', (t) => {
+  const { sources, join } = setUp(
+    'UseEntryGuards 0',
+    FALLBACK,
+    `ExcludeNodes ${idOf(5)}`,
+    AUTHORITIES[0]!.replace(idOf(101), idOf(6)),
+    AUTHORITIES[1]!,
+  );
+  const relays = [
+    ...guardsOnly(3),
+    { flags: MIDDLE },
+    { flags: MIDDLE.replace('V2Dir ', '') },
+    ...guardsOnly(2),
+  ];
+  const ids = join(relays).relays.map((relay) => relay.id);
+  const picked = (avoid: ReadonlySet<string>) =>
+    new Set(Array.from({ length: 80 }, () => sources.pick(avoid, false)!.id));
+  t.deepEqual([...picked(NONE)].sort(), ids.slice(0, 4).sort());
+  t.deepEqual([...picked(new Set(ids.slice(1)))], [ids[0]]);
+  t.deepEqual([...picked(new Set(ids))].sort(), [idOf(102), idOf(103)], 'where no other is left');
 });
 
 test('with a network: directory guards, without their onion keys; the configured ones when asked for', async (t) => {
@@ -142,14 +169,14 @@ test('a silent directory times out and costs its circuit, and the circuit alone'
 
 test('ExcludeNodes keeps directories out while others are left; StrictNodes always', (t) => {
   const relays: RelaySketch[] = [];
-  const lax = setUp(`ExcludeNodes ${idOf(101)}`, 'UseEntryGuards 0');
+  const lax = setUp(`ExcludeNodes ${idOf(101)}`);
   relays[101] = {};
   relays[102] = {};
   const network = lax.join(Array.from({ length: 103 }, () => ({})));
   t.truthy(network.get(idOf(101)));
-  for (let i = 0; i < 20; i++) t.is(lax.sources.pick(NONE, false)!.id, idOf(102));
-  t.is(lax.sources.pick(new Set([idOf(102)]), false)!.id, idOf(101));
-  const strict = setUp(`ExcludeNodes ${idOf(101)}`, 'UseEntryGuards 0', 'StrictNodes 1');
+  for (let i = 0; i < 20; i++) t.is(lax.sources.pick(NONE, true)!.id, idOf(102));
+  t.is(lax.sources.pick(new Set([idOf(102)]), true)!.id, idOf(101));
+  const strict = setUp(`ExcludeNodes ${idOf(101)}`, 'StrictNodes 1');
   strict.join(Array.from({ length: 103 }, () => ({})));
-  t.is(strict.sources.pick(new Set([idOf(102)]), false), undefined);
+  t.is(strict.sources.pick(new Set([idOf(102)]), true), undefined);
 });

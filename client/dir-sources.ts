@@ -1,6 +1,7 @@
 /**
  * Whom a client asks for directory documents, and how: BEGIN_DIR streams on one-hop circuits, to authorities and
- * fallbacks at first, to directory guards once there are any (dir-spec 5.1; guard-spec 4.6).
+ * fallbacks at first, to directory guards once there are any, or to any directory where guards are not used (dir-spec
+ * 5.1; guard-spec 4.6).
  *
  * @module
  */
@@ -16,7 +17,7 @@ import type { Clock, NetAddress, Random, Resolver } from '../shared/runtime/type
 import type { Options } from '../shared/torrc/options.js';
 import type { CircuitFactory, ClientCircuit } from './circuit-factory.js';
 import type { GuardManager, GuardTicket } from './guards.js';
-import { type Hop, hopOf, type Network } from './network.js';
+import { type Hop, hopOf, type Network, type Relay } from './network.js';
 import type { PathRules } from './path.js';
 
 /** Nobody could be asked, or the one asked did not answer. */
@@ -67,12 +68,14 @@ export class DirSources {
   private readonly env: DirSourcesEnv;
   private readonly circuits = new Map<RelayId, DirCircuit>();
   private readonly configured: readonly DirSource[];
+  private readonly authorities: ReadonlySet<RelayId>;
   private readonly fallbacks: ReadonlySet<RelayId>;
   private network: Network | undefined;
 
   constructor(env: DirSourcesEnv) {
     this.env = env;
     const { DirAuthority, FallbackDir } = env.options;
+    this.authorities = new Set(DirAuthority.map(({ fingerprint }) => fingerprint));
     this.fallbacks = new Set(FallbackDir.map(({ fingerprint }) => fingerprint));
     const named = [
       ...DirAuthority.map((a) => ({ name: a.nickname, id: a.fingerprint, host: a.address, port: a.orPort })),
@@ -110,7 +113,12 @@ export class DirSources {
   /** Somebody other than those avoided; `configured`: an authority or fallback even where there are guards. */
   pick(avoid: ReadonlySet<RelayId>, configured: boolean): DirSource | undefined {
     if (configured) return this.pickConfigured(avoid);
-    return this.pickGuard(avoid) ?? this.pickFallback(avoid) ?? this.pickConfigured(avoid);
+    return (
+      this.pickGuard(avoid) ??
+      this.pickAnyRelay(avoid) ??
+      this.pickFallback(avoid) ??
+      this.pickConfigured(avoid)
+    );
   }
 
   private pickGuard(avoid: ReadonlySet<RelayId>): DirSource | undefined {
@@ -119,9 +127,24 @@ export class DirSources {
     const chosen = guards.choose('dir', (relay) => !avoid.has(relay.id), clock.now());
     if (!chosen) return undefined;
     const { relay, ticket } = chosen;
+    return this.relaySource(relay, ticket);
+  }
+
+  private relaySource(relay: Relay, ticket: GuardTicket | undefined): DirSource {
     // CREATE_FAST: one hop gains nothing from an onion key.
-    const { ntorKey: _, ...hop } = hopOf(relay, options.ClientUseIPv6);
+    const { ntorKey: _, ...hop } = hopOf(relay, this.env.options.ClientUseIPv6);
     return { id: relay.id, name: relay.status.nickname, ticket, hop: async () => hop };
+  }
+
+  /** Without guards: relays that are directories, but authorities only as a last resort (C tor: router_pick_directory_server). */
+  private pickAnyRelay(avoid: ReadonlySet<RelayId>): DirSource | undefined {
+    const { options, rules, random } = this.env;
+    if (!this.network || options.UseEntryGuards) return undefined;
+    const relay = this.network.weighted('dir').choose(random, ({ id, status }) => {
+      const directory = ['Running', 'Valid', 'V2Dir'].every((flag) => status.flags.has(flag));
+      return directory && !this.authorities.has(id) && !avoid.has(id) && !rules.exclude.has(status);
+    });
+    return relay && this.relaySource(relay, undefined);
   }
 
   /** Whom to ask first while nothing is known, so that not everybody who starts asks an authority. */
