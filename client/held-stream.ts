@@ -1,5 +1,6 @@
 /**
- * A stream for whoever gets it by a promise: what arrives before its handlers are set waits for them.
+ * A stream for whoever gets it by a promise: what arrives before its handlers are set waits for them, paused, so that
+ * no more can come than the stream's window.
  *
  * @module
  */
@@ -11,6 +12,8 @@ export class HeldStream implements Stream {
   private own: StreamHandlers | undefined;
   private chunks: Buffer[] = [];
   private ended: { reason: number; local: boolean } | undefined;
+  /** What the owner wants, once there is one that listens. */
+  private paused = false;
 
   constructor(inner: Stream) {
     this.inner = inner;
@@ -21,6 +24,7 @@ export class HeldStream implements Stream {
         this.ended = { reason, local };
       },
     };
+    inner.pause();
   }
 
   get handlers(): StreamHandlers {
@@ -35,6 +39,7 @@ export class HeldStream implements Stream {
     this.ended = undefined;
     for (const chunk of chunks) handlers.data(chunk);
     if (ended) handlers.end(ended.reason, ended.local);
+    if (!this.paused) this.inner.resume();
   }
 
   get id(): number {
@@ -66,10 +71,12 @@ export class HeldStream implements Stream {
   }
 
   pause(): void {
+    this.paused = true;
     this.inner.pause();
   }
 
   resume(): void {
-    this.inner.resume();
+    this.paused = false;
+    if (this.own) this.inner.resume();
   }
 }

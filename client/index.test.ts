@@ -83,6 +83,28 @@ test('a held stream keeps what comes until somebody listens', (t) => {
   t.deepEqual(got, ['a', 'b', `end ${EndReason.DONE} false`, 'c']);
 });
 
+test('a held stream that nobody listens to is paused, and goes on unless its owner pauses it', (t) => {
+  for (const own of [false, true]) {
+    const inner = fake();
+    const held = new HeldStream(inner);
+    t.true(inner.paused, 'what comes is bounded by the window');
+    held.resume();
+    t.true(inner.paused, 'there is still nobody');
+    held.handlers = { data() {}, drain() {}, end() {} };
+    t.false(inner.paused);
+    const second = new HeldStream(inner);
+    inner.handlers.data(Buffer.from('a'));
+    second.handlers = {
+      data() {
+        if (own) second.pause();
+      },
+      drain() {},
+      end() {},
+    };
+    t.is(inner.paused, own);
+  }
+});
+
 test('every END reason has a failure, every failure a code and a status', (t) => {
   for (const reason of [...Object.values(EndReason), 0, 99]) {
     const kind = failureOfEnd(reason);
