@@ -11,7 +11,7 @@ import type { Stream } from '../shared/onion/types.js';
 import type { Clock, Conn, Timer } from '../shared/runtime/types.js';
 import { StreamError } from './failure.js';
 import type { ProxyRequest } from './proxy-request.js';
-import { ProxyParser } from './socks.js';
+import { type ProxyManners, ProxyParser } from './socks.js';
 import { connectedReply, failureReply, resolvedReply } from './socks-replies.js';
 import type { StreamRequest } from './streams.js';
 
@@ -25,6 +25,7 @@ export interface AppPort {
   readonly clock: Clock;
   readonly log: Log;
   readonly extendedErrors: boolean;
+  readonly manners: ProxyManners;
   /** Milliseconds an application may take over its request. */
   readonly handshakeTimeout: number;
   /** Families of addresses it takes, the preferred one first. */
@@ -39,7 +40,7 @@ export interface AppPort {
 export class AppConnection {
   readonly conn: Conn;
   private readonly port: AppPort;
-  private readonly parser = new ProxyParser();
+  private readonly parser: ProxyParser;
   private state: 'handshake' | 'waiting' | 'open' | 'closing' | 'closed' = 'handshake';
   private proxy: ProxyRequest | undefined;
   private request: StreamRequest | undefined;
@@ -54,6 +55,7 @@ export class AppConnection {
   constructor(conn: Conn, port: AppPort) {
     this.conn = conn;
     this.port = port;
+    this.parser = new ProxyParser(port.manners);
     this.timer = port.clock.setTimer(port.handshakeTimeout, () => conn.destroy());
   }
 

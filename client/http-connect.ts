@@ -14,6 +14,14 @@ export const NOT_A_WEB_PROXY: Uint8Array = bytesOf(
 
 const BAD_REQUEST = bytesOf('HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n');
 const NO_RPC = bytesOf('HTTP/1.0 501 Not implemented (No RPC Support)\r\nConnection: close\r\n\r\n');
+/** What C tor's HTTP tunnel answers to who asks for something else than a tunnel (connection_edge.c). */
+const CAPABILITIES = 'Tor-Capabilities: \r\nServer: tor/1.0 (cepa)\r\n';
+const OPTIONS = bytesOf(`HTTP/1.0 200 OK\r\nAllow: OPTIONS, CONNECT\r\n${CAPABILITIES}\r\n`);
+const NOT_ALLOWED = bytesOf(
+  `HTTP/1.0 405 Method Not Allowed\r\nContent-Type: text/plain\r\n${CAPABILITIES}\r\n` +
+    'This is an HTTP CONNECT tunnel, not an HTTP proxy: use it for CONNECT only.\n',
+);
+const NOTHING = new Uint8Array(0);
 /** Between the values of both isolation headers (C tor). */
 const BOTH = '\x01\xff\x01\xff';
 
@@ -27,14 +35,39 @@ export type HttpConnect =
 
 const bad = (field: string, refuse: string): HttpConnect => ({ refuse, field, send: BAD_REQUEST });
 
+/** The value of a header, if it is there. */
+function headerOf(lines: readonly string[], name: string): string | undefined {
+  const line = lines.find((one) => one.toLowerCase().startsWith(`${name}:`));
+  return line?.slice(name.length + 1).trim();
+}
+
+/** Whether a Host header means this machine. */
+function isLocalHost(header: string | undefined): boolean {
+  const name = /^(\[[^\]]*\]|[^:]*)(:\d{1,5})?$/.exec(header ?? '')?.[1];
+  const host = name ? parseHost(name) : undefined;
+  if (!host) return false;
+  return host.kind === 'name' ? host.text === 'localhost' : /^127\.|^::1$/.test(host.text);
+}
+
 /**
- * Reads a head (latin1, without the empty line). `Tor-Stream-Isolation` (proposal 365), its older name with `X-` and
+ * Answers what is not CONNECT. A tunnel tells only who asks for this machine by name: a web page that had its own name
+ * resolve to it gets nothing, not even that somebody is there (C tor: connection_ap_process_http_connect).
+ */
+function otherMethod(method: string | undefined, lines: readonly string[], tunnel: boolean): HttpConnect {
+  const refuse = { refuse: 'not CONNECT', field: 'HTTP method' };
+  if (!tunnel) return { ...refuse, send: NOT_A_WEB_PROXY };
+  if (!isLocalHost(headerOf(lines, 'host'))) return { ...refuse, send: NOTHING };
+  return { ...refuse, send: method === 'OPTIONS' ? OPTIONS : NOT_ALLOWED };
+}
+
+/**
+ * Reads a head (latin1, without the empty line); `tunnel`: that came in at an HTTPTunnelPort. `Tor-Stream-Isolation` (proposal 365), its older name with `X-` and
  * `Proxy-Authorization` isolate, as they do for C tor (`connection_ap_process_http_connect`).
  */
-export function parseHttpConnect(head: string): HttpConnect {
+export function parseHttpConnect(head: string, tunnel = false): HttpConnect {
   const [requestLine = '', ...lines] = head.split('\r\n');
   const [method, target, version, ...more] = requestLine.split(' ');
-  if (method !== 'CONNECT') return { refuse: 'not CONNECT', field: 'HTTP method', send: NOT_A_WEB_PROXY };
+  if (method !== 'CONNECT') return otherMethod(method, lines, tunnel);
   if (!target || !version?.startsWith('HTTP/1.') || more.length > 0)
     return bad('HTTP request line', 'malformed');
   const authority = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]@/]+):(\d{1,5})$/.exec(target);

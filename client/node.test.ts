@@ -41,6 +41,24 @@ test('ports open at once; with nobody to ask the client waits, says so, and refu
   await world.until(node.stop());
 });
 
+test('the HTTP port answers as a tunnel, the SOCKS port as a SOCKS port', async (t) => {
+  const { world, env } = setUp();
+  const options = clientOptions('SocksPort 127.8.0.1:9050', 'HTTPTunnelPort 127.8.0.1:9080');
+  const node = await world.until(startClient(options, env));
+  const answers: string[] = [];
+  for (const { host, port } of node.ports) {
+    const conn = await world.until(env.transport.dialTcp({ host, port }));
+    conn.start({ data: (chunk) => answers.push(chunk.toString()), end() {}, drain() {}, close() {} });
+    conn.write(Buffer.from('GET / HTTP/1.1\r\nHost: localhost:1\r\n\r\n'));
+    await world.advance(10);
+  }
+  t.deepEqual(
+    answers.map((answer) => answer.slice(0, 12)),
+    ['HTTP/1.0 501', 'HTTP/1.0 405'],
+  );
+  await world.until(node.stop());
+});
+
 test('what cannot be honoured is refused at the start', async (t) => {
   const { world, env } = setUp();
   const start = (...torrc: string[]) => world.until(startClient(clientOptions('SocksPort 0', ...torrc), env));

@@ -236,7 +236,7 @@ class Client implements ClientNode {
     if (!/^(127\.|::1$)/.test(host))
       log.warn(`The ${kind} port is open to other machines (${host}): anybody who can connect can use it.`);
     const server = new SocksServer(
-      { clock, log, transport, options: this.options, requester: this.requester },
+      { clock, log, transport, options: this.options, requester: this.requester, tunnel: kind === 'http' },
       option,
     );
     const port = option.port === 'auto' ? 0 : option.port;

@@ -22,6 +22,7 @@ import {
   sessionGroupOf,
 } from './isolation.js';
 import type { ProxyRequest } from './proxy-request.js';
+import type { ProxyManners } from './socks.js';
 import type { StreamClient, StreamRequest, StreamTarget } from './streams.js';
 
 /** Connections of applications at once. */
@@ -41,6 +42,8 @@ export interface SocksParts {
   readonly transport: Transport;
   readonly options: Options;
   readonly requester: Requester;
+  /** Whether it is an HTTPTunnelPort. */
+  readonly tunnel?: boolean;
 }
 
 /** What no exit can know of is not asked for. RESOLVE of a local name is left to the exit, as C tor leaves it. */
@@ -57,6 +60,7 @@ export class SocksServer implements AppPort {
   readonly clock: Clock;
   readonly log: Log;
   readonly extendedErrors: boolean;
+  readonly manners: ProxyManners;
   readonly handshakeTimeout: number;
   readonly families: readonly (4 | 6)[];
   private readonly parts: SocksParts;
@@ -74,6 +78,7 @@ export class SocksServer implements AppPort {
     this.clock = parts.clock;
     this.log = parts.log.child('socks');
     this.flags = port.flags;
+    this.manners = { tunnel: parts.tunnel ?? false };
     this.handshakeTimeout = parts.options.SocksTimeout;
     this.extendedErrors = port.flags.has('extendederrors');
     const order: readonly (4 | 6)[] = port.flags.has('preferipv6') ? [6, 4] : [4, 6];

@@ -258,6 +258,34 @@ for (const { name, bytes, field, sent } of invalid)
     }
   });
 
+test('a tunnel answers other methods to who means this machine, and nobody else', (t) => {
+  const answer = (request: string): string => {
+    const parser = new ProxyParser({ tunnel: true });
+    const { send, error } = parser.push(bytesOf(`${request}\r\n\r\n`));
+    t.is(error?.field, 'HTTP method');
+    return Buffer.from(send ?? []).toString();
+  };
+  for (const host of ['localhost', 'LocalHost:9080', '127.0.0.1:9080', '127.9.9.9', '[::1]:9080']) {
+    t.regex(answer(`GET / HTTP/1.1\r\nAccept: x\r\nhost:${host}`), /^HTTP\/1\.0 405 /, host);
+    t.regex(
+      answer(`OPTIONS * HTTP/1.1\r\nHost: ${host}`),
+      /^HTTP\/1\.0 200 OK\r\nAllow: OPTIONS, CONNECT\r\n/,
+    );
+  }
+  for (const header of [
+    'Host: evil.example',
+    'Host: localhost.evil.example:9080',
+    'Host: 127.0.0.1.evil.example',
+    'Host: 1.2.3.4',
+    'Host: localhost:x',
+    'Host:',
+    'X-Host: localhost',
+  ])
+    for (const method of ['GET', 'POST', 'OPTIONS'])
+      t.is(answer(`${method} / HTTP/1.1\r\n${header}`), '', header);
+  t.is(answer('GET / HTTP/1.0'), '');
+});
+
 test('an endless greeting is cut off', (t) => {
   const socks4 = new ProxyParser();
   t.falsy(socks4.push(hex('04 01 0050 01020304')).error);

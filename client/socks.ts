@@ -45,14 +45,25 @@ class Refusal extends DecodeError {
 
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
 
+/** What a port says about how it is spoken to. */
+export interface ProxyManners {
+  /** An HTTPTunnelPort: answers what is not CONNECT as a tunnel rather than as a SOCKS port. */
+  readonly tunnel: boolean;
+}
+
 /** One application connection until its request is known. After a request or an error `push` must not be called. */
 export class ProxyParser {
+  private readonly manners: ProxyManners;
   private buffer: Uint8Array = new Uint8Array(0);
   private state: 'start' | 'auth' | 'request' | 'done' = 'start';
   /** SOCKS5: whether a user-name message may still come (C tor allows it even where no method was agreed). */
   private authPending = true;
   private username = '';
   private password = '';
+
+  constructor(manners: ProxyManners = { tunnel: false }) {
+    this.manners = manners;
+  }
 
   /** Bytes after the request, in the order they came. */
   rest(): Uint8Array {
@@ -221,10 +232,14 @@ export class ProxyParser {
     );
     if (end < 0 || end > MAX_HTTP_HEAD) {
       if (end >= 0 || this.buffer.length > MAX_HTTP_HEAD)
-        throw new Refusal('HTTP head', `longer than ${MAX_HTTP_HEAD} bytes`, NOT_A_WEB_PROXY);
+        throw new Refusal(
+          'HTTP head',
+          `longer than ${MAX_HTTP_HEAD} bytes`,
+          this.manners.tunnel ? undefined : NOT_A_WEB_PROXY,
+        );
       return undefined;
     }
-    const parsed = parseHttpConnect(latin1(this.buffer.subarray(0, end)));
+    const parsed = parseHttpConnect(latin1(this.buffer.subarray(0, end)), this.manners.tunnel);
     if ('refuse' in parsed) throw new Refusal(parsed.field, parsed.refuse, parsed.send);
     this.buffer = this.buffer.slice(end + 4);
     return { request: { protocol: 'http', command: 'connect', resolvedByApplication: false, ...parsed } };
