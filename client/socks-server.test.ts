@@ -417,6 +417,15 @@ test('user name, password and flags make the isolation', async (t) => {
   t.is(asked[0]!.isolation.fields.sessionGroup, asked[1]!.isolation.fields.sessionGroup);
 });
 
+test('PreferSOCKSNoAuth on the port line takes no authentication; flags about caches and mapping change nothing', async (t) => {
+  const caches =
+    'CacheDNS NoCacheIPv4DNS CacheIPv6DNS UseDNSCache UseIPv4Cache UseIPv6Cache NoPreferIPv6Automap';
+  const both = hex('05 02 00 02');
+  t.is((await (await setUp(`9050 ${caches}`)).app(both)).hex, '0502');
+  t.is((await (await setUp('9050 PreferSOCKSNoAuth')).app(both)).hex, '0500');
+  t.is((await (await setUp('9050 NoPreferSOCKSNoAuth')).app(both)).hex, '0502');
+});
+
 test('an application that says nothing is let go after SocksTimeout', async (t) => {
   for (const [torrc, seconds] of [
     [[], 120],

@@ -78,7 +78,7 @@ export class SocksServer implements AppPort {
     this.clock = parts.clock;
     this.log = parts.log.child('socks');
     this.flags = port.flags;
-    this.manners = { tunnel: parts.tunnel ?? false };
+    this.manners = { preferNoAuth: port.flags.has('prefersocksnoauth'), tunnel: parts.tunnel ?? false };
     this.handshakeTimeout = parts.options.SocksTimeout;
     this.extendedErrors = port.flags.has('extendederrors');
     const order: readonly (4 | 6)[] = port.flags.has('preferipv6') ? [6, 4] : [4, 6];

@@ -258,9 +258,20 @@ for (const { name, bytes, field, sent } of invalid)
     }
   });
 
+test('PreferSOCKSNoAuth takes no authentication where that is offered, and only there', (t) => {
+  for (const [greeting, want] of [
+    ['05 02 00 02', '0500'],
+    ['05 02 02 00', '0500'],
+    ['05 01 02', '0502'],
+  ] as const) {
+    const parser = new ProxyParser({ preferNoAuth: true, tunnel: false });
+    t.is(toHex(parser.push(hex(greeting)).send!), want);
+  }
+});
+
 test('a tunnel answers other methods to who means this machine, and nobody else', (t) => {
   const answer = (request: string): string => {
-    const parser = new ProxyParser({ tunnel: true });
+    const parser = new ProxyParser({ preferNoAuth: false, tunnel: true });
     const { send, error } = parser.push(bytesOf(`${request}\r\n\r\n`));
     t.is(error?.field, 'HTTP method');
     return Buffer.from(send ?? []).toString();

@@ -47,6 +47,8 @@ const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin
 
 /** What a port says about how it is spoken to. */
 export interface ProxyManners {
+  /** SOCKS5: takes "no authentication" where user name and password are offered as well (PreferSOCKSNoAuth). */
+  readonly preferNoAuth: boolean;
   /** An HTTPTunnelPort: answers what is not CONNECT as a tunnel rather than as a SOCKS port. */
   readonly tunnel: boolean;
 }
@@ -61,7 +63,7 @@ export class ProxyParser {
   private username = '';
   private password = '';
 
-  constructor(manners: ProxyManners = { tunnel: false }) {
+  constructor(manners: ProxyManners = { preferNoAuth: false, tunnel: false }) {
     this.manners = manners;
   }
 
@@ -151,11 +153,11 @@ export class ProxyParser {
     };
   }
 
-  /** version(1)=5 count(1) methods(count). User name and password win, since they isolate. */
+  /** version(1)=5 count(1) methods(count). User name and password win, since they isolate, unless told otherwise. */
   private methods(reader: Reader): ProxyStep {
     reader.u8('SOCKS5.version');
     const methods = reader.slice(reader.u8('SOCKS5.nmethods'), 'SOCKS5.methods');
-    if (methods.includes(2)) {
+    if (methods.includes(2) && !(this.manners.preferNoAuth && methods.includes(0))) {
       this.state = 'auth';
       return { send: Uint8Array.of(5, 2) };
     }

@@ -54,6 +54,15 @@ const ISOLATION = [
   'oniontraffic',
   'oniontrafficonly',
   'extendederrors',
+  'prefersocksnoauth',
+  // Nothing changes with these: answers are not kept, and names not mapped to addresses.
+  'cachedns',
+  'cacheipv4dns',
+  'cacheipv6dns',
+  'usednscache',
+  'useipv4cache',
+  'useipv6cache',
+  'preferipv6automap',
 ];
 
 export const clientRows: Rows<ClientOptions & keyof Options> = {
