@@ -1,10 +1,13 @@
 import { once } from 'node:events';
 import test from 'ava';
 import { EndReason } from '../shared/cell/commands.js';
+import { memoryLog } from '../shared/log/memory.js';
+import { SimWorld } from '../shared/runtime/sim/world.js';
+import { memoryStore } from '../shared/store/memory.js';
 import { failureOfEnd, HTTP_STATUS, SOCKS5_CODE, StreamError } from './failure.js';
 import { HeldStream } from './held-stream.js';
-import { duplexOf } from './index.js';
-import { FakeStream } from './testing.js';
+import { duplexOf, startClient } from './index.js';
+import { clientOptions, FakeStream } from './testing.js';
 
 const fake = () => new FakeStream(1, { data() {}, drain() {}, end() {} });
 
@@ -104,6 +107,22 @@ test('a held stream that nobody listens to is paused, and goes on unless its own
     t.is(inner.paused, own);
   }
 });
+
+test.serial(
+  'a client keeps the process alive until it is stopped, whether it has ports or not',
+  async (t) => {
+    const world = new SimWorld('embedded client', 1_700_000_000_000);
+    const env = { ...world.host('127.8.0.1'), log: memoryLog(), store: memoryStore() };
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    const client = await world.until(startClient(clientOptions('SocksPort 0'), env));
+    t.is(timers(), before + 1);
+    await world.until(client.stop());
+    t.is(timers(), before);
+    await t.throwsAsync(world.until(startClient({ ...clientOptions(), DirAuthority: [] }, env)));
+    t.is(timers(), before);
+  },
+);
 
 test('every END reason has a failure, every failure a code and a status', (t) => {
   for (const reason of [...Object.values(EndReason), 0, 99]) {

@@ -14,11 +14,25 @@
 import { Duplex } from 'node:stream';
 import { EndReason } from '../shared/cell/commands.js';
 import type { Stream } from '../shared/onion/types.js';
+import type { Env } from '../shared/runtime/env.js';
+import type { Options } from '../shared/torrc/options.js';
 import { failureOfEnd, StreamError } from './failure.js';
-import type { ClientNode } from './node.js';
+import { type ClientNode, startClient as startNode } from './node.js';
 
 export { type FailureKind, StreamError } from './failure.js';
-export { type CircuitInfo, type ClientNode, type ClientStatus, startClient } from './node.js';
+export type { CircuitInfo, ClientNode, ClientStatus } from './node.js';
+
+/**
+ * Starts a client: opens its ports, loads its state, begins to bootstrap. Rejects when the configuration cannot be
+ * honoured or a port not be opened. It keeps the process alive until it is stopped.
+ */
+export async function startClient(options: Options, env: Env): Promise<ClientNode> {
+  const node = await startNode(options, env);
+  // Timers of a node do not, and without a port nothing else does while no relay can be reached.
+  const awake = setInterval(() => {}, 1 << 30);
+  const stop = node.stop.bind(node);
+  return Object.assign(node, { stop: () => stop().finally(() => clearInterval(awake)) });
+}
 
 /** Opens a connection through the network. Rejects with StreamError. */
 export async function connect(
