@@ -44,6 +44,17 @@ test('writing waits for a full stream; the end of writing is END with DONE, and 
   t.is(chunk.toString(), 'late');
 });
 
+test("a written chunk is the program's again once its callback was called", async (t) => {
+  const stream = fake();
+  const kept: Uint8Array[] = [];
+  stream.write = (bytes) => kept.push(bytes) > 0;
+  stream.lend = (bytes) => kept.push(Uint8Array.from(bytes)) > 0;
+  const chunk = Buffer.from('first');
+  await new Promise((resolve) => duplexOf(stream).write(chunk, resolve));
+  chunk.fill('x');
+  t.is(Buffer.from(kept[0]!).toString(), 'first');
+});
+
 test('a reader that does not read pauses the stream', (t) => {
   const stream = fake();
   const duplex = duplexOf(stream);

@@ -56,7 +56,8 @@ export function duplexOf(stream: Stream): Duplex {
     allowHalfOpen: true,
     read: () => stream.resume(),
     write(chunk: Buffer, _encoding, done) {
-      if (stream.write(chunk)) done();
+      // Lent: with the callback the chunk is its writer's again.
+      if (stream.lend(chunk)) done();
       else written = done;
     },
     final(done) {
