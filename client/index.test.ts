@@ -55,6 +55,25 @@ test("a written chunk is the program's again once its callback was called", asyn
   t.is(Buffer.from(kept[0]!).toString(), 'first');
 });
 
+test('whoever waits for a write is told when the stream breaks', async (t) => {
+  const stream = fake();
+  stream.room = false;
+  const duplex = duplexOf(stream);
+  let told: Error | null | undefined;
+  duplex.write('a', (error) => {
+    told = error;
+  });
+  stream.remoteEnd(EndReason.CONNRESET);
+  await once(duplex, 'error');
+  await new Promise(setImmediate);
+  t.true(told instanceof StreamError);
+  const given = duplexOf(stream);
+  const written = new Promise((resolve) => given.write('a', resolve));
+  given.destroy();
+  await once(given, 'close');
+  t.true((await written) instanceof StreamError);
+});
+
 test('a reader that does not read pauses the stream', (t) => {
   const stream = fake();
   const duplex = duplexOf(stream);

@@ -66,6 +66,9 @@ export function duplexOf(stream: Stream): Duplex {
     },
     destroy(error, done) {
       if (!stream.closed) stream.abort(error ? EndReason.MISC : EndReason.DONE);
+      const waiting = written;
+      written = undefined;
+      waiting?.(error ?? new StreamError('general', 'the connection was closed'));
       done(error);
     },
   });
