@@ -74,6 +74,21 @@ test('whoever waits for a write is told when the stream breaks', async (t) => {
   t.true((await written) instanceof StreamError);
 });
 
+test('an exit that answers our end with nothing, as those of C tor, is no error', async (t) => {
+  const stream = fake();
+  const duplex = duplexOf(stream);
+  duplex.end('bye');
+  await once(duplex, 'finish');
+  duplex.resume();
+  stream.remoteEnd(EndReason.TIMEOUT, true);
+  await once(duplex, 'close');
+  t.is(duplex.errored, null);
+  const other = fake();
+  const idle = duplexOf(other);
+  other.remoteEnd(EndReason.TIMEOUT, true);
+  await t.throwsAsync(once(idle, 'close'), { code: 'client/timeout' });
+});
+
 test('a reader that does not read pauses the stream', (t) => {
   const stream = fake();
   const duplex = duplexOf(stream);

@@ -78,7 +78,9 @@ export function duplexOf(stream: Stream): Duplex {
     },
     drain: release,
     end(reason, local) {
-      if (reason === EndReason.DONE && !local) {
+      // Exits of C tor answer our END with nothing, so that the stream gives up waiting for theirs.
+      const unanswered = local && reason === EndReason.TIMEOUT && duplex.writableFinished;
+      if ((reason === EndReason.DONE && !local) || unanswered) {
         duplex.push(null);
         return;
       }
