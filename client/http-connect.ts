@@ -12,8 +12,15 @@ export const NOT_A_WEB_PROXY: Uint8Array = bytesOf(
     'This port speaks SOCKS4, SOCKS4a, SOCKS5 and HTTP CONNECT. Configure it as a SOCKS5 proxy with remote names.\n',
 );
 
-const BAD_REQUEST = bytesOf('HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n');
-const NO_RPC = bytesOf('HTTP/1.0 501 Not implemented (No RPC Support)\r\nConnection: close\r\n\r\n');
+/** In every answer to CONNECT, so that a program can tell that its proxy is Tor (proposal 365; C tor: HTTP_CONNECT_FIXED_HEADERS). */
+const CONNECT_HEADERS = 'Tor-Capabilities: \r\nVia: tor/1.0 tor-network (cepa)\r\n';
+
+/** An answer to CONNECT. */
+export const httpReply = (status: string): Uint8Array =>
+  bytesOf(`HTTP/1.0 ${status}\r\n${CONNECT_HEADERS}\r\n`);
+
+const BAD_REQUEST = httpReply('400 Bad Request');
+const NO_RPC = httpReply('501 Not implemented (No RPC Support)');
 /** What C tor's HTTP tunnel answers to who asks for something else than a tunnel (connection_edge.c). */
 const CAPABILITIES = 'Tor-Capabilities: \r\nServer: tor/1.0 (cepa)\r\n';
 const OPTIONS = bytesOf(`HTTP/1.0 200 OK\r\nAllow: OPTIONS, CONNECT\r\n${CAPABILITIES}\r\n`);

@@ -7,6 +7,7 @@ import { bytesOf } from '../shared/bytes/text.js';
 import { Writer } from '../shared/bytes/writer.js';
 import { ipBytes } from './address.js';
 import { type FailureKind, HTTP_STATUS, SOCKS5_CODE } from './failure.js';
+import { httpReply } from './http-connect.js';
 import type { ProxyProtocol, ProxyRequest } from './proxy-request.js';
 
 /** SOCKS4: NUL, code, port (2), address (4). 90 granted, 91 refused. */
@@ -24,7 +25,7 @@ const NO_ADDRESS = new Uint8Array(4);
 export function connectedReply(request: ProxyRequest): Uint8Array {
   switch (request.protocol) {
     case 'http':
-      return bytesOf('HTTP/1.0 200 OK\r\n\r\n');
+      return httpReply('200 OK');
     case 'socks5':
       return socks5(0, 1, NO_ADDRESS);
     default:
@@ -34,7 +35,7 @@ export function connectedReply(request: ProxyRequest): Uint8Array {
 
 /** A failure; onion-service causes become "general" (or the nearest RFC 1928 code) unless ExtendedErrors is on. */
 export function failureReply(protocol: ProxyProtocol, kind: FailureKind, extended: boolean): Uint8Array {
-  if (protocol === 'http') return bytesOf(`HTTP/1.0 ${HTTP_STATUS[kind]}\r\n\r\n`);
+  if (protocol === 'http') return httpReply(HTTP_STATUS[kind]);
   if (protocol !== 'socks5') return socks4(91);
   const code = SOCKS5_CODE[kind];
   return socks5(code >= 0xf0 && !extended ? SOCKS5_CODE['host-unreachable'] : code, 1, NO_ADDRESS);

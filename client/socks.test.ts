@@ -345,6 +345,12 @@ test('replies', (t) => {
   t.is(toHex(resolvedReply(socks4, '1.2.3.4')), '005A000001020304');
   t.is(toHex(resolvedReply(socks4, '::1')), '005B000000000000');
   const http = run(valid[10]!.bytes).request!;
-  t.is(Buffer.from(connectedReply(http)).toString(), 'HTTP/1.0 200 OK\r\n\r\n');
-  t.regex(Buffer.from(failureReply('http', 'timeout', false)).toString(), /^HTTP\/1\.0 504 /);
+  const marks = /\r\nTor-Capabilities: \r\nVia: tor\/1\.0 tor-network \(.+\)\r\n\r\n$/;
+  const connected = Buffer.from(connectedReply(http)).toString();
+  t.regex(connected, /^HTTP\/1\.0 200 OK\r\n/);
+  const failed = Buffer.from(failureReply('http', 'timeout', false)).toString();
+  t.regex(failed, /^HTTP\/1\.0 504 /);
+  const refused = Buffer.from(run(bytesOf('CONNECT a.example HTTP/1.1\r\n\r\n')).send!).toString();
+  for (const reply of [connected, failed, refused])
+    t.regex(reply, marks, 'who asks can tell that this is Tor');
 });
