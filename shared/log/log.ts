@@ -6,11 +6,11 @@
  *
  * @module
  */
-import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { pino } from 'pino';
 import { systemError } from '../store/errors.js';
 import { makeDirectory } from '../store/make-directory.js';
+import { tryAppend } from '../store/try-append.js';
 import { fieldsText, oneLine, plainFields } from './fields.js';
 import { LEVELS, type LevelName, type LogTarget, parseLogLine, wants } from './lines.js';
 import type { Log, LogFields } from './types.js';
@@ -200,7 +200,7 @@ export function createLog(first: LogOptions): NodeLog {
 function reopen(sink: Sink, file: string, log: Log): void {
   try {
     // A sink that failed to open its file would close the old one twice once it does not, by then another's perhaps.
-    closeSync(openSync(file, 'a', OWN_ONLY));
+    tryAppend(file, OWN_ONLY);
     sink.reopen();
   } catch (error) {
     log.warn(`The log ${systemError(file, 'opened', error).message}`);
