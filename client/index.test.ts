@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import test from 'ava';
 import { EndReason } from '../shared/cell/commands.js';
 import { memoryLog } from '../shared/log/memory.js';
+import { realClock } from '../shared/runtime/real.js';
 import { SimWorld } from '../shared/runtime/sim/world.js';
 import { memoryStore } from '../shared/store/memory.js';
 import { failureOfEnd, HTTP_STATUS, SOCKS5_CODE, StreamError } from './failure.js';
@@ -157,7 +158,9 @@ test.serial(
   'a client keeps the process alive until it is stopped, whether it has ports or not',
   async (t) => {
     const world = new SimWorld('embedded client', 1_700_000_000_000);
-    const env = { ...world.host('127.8.0.1'), log: memoryLog(), store: memoryStore() };
+    const host = world.host('127.8.0.1');
+    const clock = { ...host.clock, keepAlive: realClock.keepAlive };
+    const env = { ...host, clock, log: memoryLog(), store: memoryStore() };
     const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
     const before = timers();
     const client = await world.until(startClient(clientOptions('SocksPort 0'), env));

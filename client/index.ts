@@ -29,9 +29,9 @@ export type { CircuitInfo, ClientNode, ClientStatus } from './node.js';
 export async function startClient(options: Options, env: Env): Promise<ClientNode> {
   const node = await startNode(options, env);
   // Timers of a node do not, and without a port nothing else does while no relay can be reached.
-  const awake = setInterval(() => {}, 1 << 30);
+  const awake = env.clock.keepAlive();
   const stop = node.stop.bind(node);
-  return Object.assign(node, { stop: () => stop().finally(() => clearInterval(awake)) });
+  return Object.assign(node, { stop: () => stop().finally(() => awake.cancel()) });
 }
 
 /** Opens a connection through the network. Rejects with StreamError. */

@@ -134,6 +134,7 @@ function early(clock: Clock): Clock {
     },
     monotonic: () => clock.monotonic(),
     setTimer: (delay, wake) => clock.setTimer(delay, wake),
+    keepAlive: () => clock.keepAlive(),
     defer: (run) => clock.defer(run),
     hold: (work) => clock.hold(work),
   };

@@ -20,6 +20,7 @@ class HandClock implements Clock {
   hold = <T>(work: Promise<T>) => work;
   monotonic = () => this.time;
   setTimer = () => ({ cancel() {} });
+  keepAlive = () => ({ cancel() {} });
   defer = (run: () => void) => {
     this.deferred.push(run);
   };

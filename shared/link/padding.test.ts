@@ -16,6 +16,7 @@ function setUp(role: PaddingRole, draws: number[], times = () => DEFAULT_PADDING
     now: () => time,
     monotonic: () => time,
     hold: (work) => work,
+    keepAlive: () => ({ cancel() {} }),
     defer: (run) => deferred.push(run),
     setTimer(delay, wake) {
       const timer = { at: time + delay, wake };

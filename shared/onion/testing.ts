@@ -129,6 +129,10 @@ export class HandClock implements Clock {
     };
   }
 
+  keepAlive(): Timer {
+    return { cancel() {} };
+  }
+
   defer(run: () => void): void {
     this.setTimer(0, run);
   }

@@ -36,6 +36,10 @@ export const realClock: Clock = {
     timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
+  keepAlive() {
+    const timer = setInterval(() => {}, 1 << 30);
+    return { cancel: () => clearInterval(timer) };
+  },
   defer: (run) => turnEnd.defer(run),
   hold: (work) => work,
 };

@@ -18,6 +18,8 @@ export interface Clock {
   monotonic(): number;
   /** Calls `wake` once after `delay` milliseconds. Never keeps a process alive by itself. */
   setTimer(delay: number, wake: () => void): Timer;
+  /** Keeps the process alive until it is cancelled, as timers do not. */
+  keepAlive(): Timer;
   /**
    * Calls `run` once at the end of this turn of the event loop, after the input that is at hand was handled. What `run`
    * defers comes at the end of the same turn, but for itself: that comes in the next.

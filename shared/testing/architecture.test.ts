@@ -74,6 +74,9 @@ const target = (from: string, of: string) =>
 
 const SOURCES = FOLDERS.flatMap(sourcesIn).map(read);
 
+/** What programs outside of this repository import. */
+const isEntry = (path: string) => posix.basename(path) === 'index.ts';
+
 /** Tests, and what nothing but tests imports. */
 function testCode(): Set<string> {
   const importers = new Map<string, Set<string>>();
@@ -86,7 +89,8 @@ function testCode(): Set<string> {
   const found = new Set(SOURCES.map(({ path }) => path).filter(isTest));
   for (let before = -1; before < found.size; ) {
     before = found.size;
-    for (const [path, by] of importers) if ([...by].every((importer) => found.has(importer))) found.add(path);
+    for (const [path, by] of importers)
+      if (!isEntry(path) && [...by].every((importer) => found.has(importer))) found.add(path);
   }
   return found;
 }

@@ -192,11 +192,11 @@ class NodeProcess {
     else if (this.reloadDue) this.reload();
     else this.systemd.tell({ READY: 1, STATUS: `${this.source.role} runs` });
     // Timers of a node never keep a process alive, and a client may have no port open.
-    const awake = setInterval(() => {}, 1 << 30);
+    const awake = realClock.keepAlive();
     await new Promise<void>((resolve) => {
       this.ended = resolve;
     });
-    clearInterval(awake);
+    awake.cancel();
     this.reporter?.close();
     process.exit(0);
   }

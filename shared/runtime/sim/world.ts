@@ -121,6 +121,7 @@ export class SimWorld implements SimNet {
         now: () => world.now + host.skew,
         monotonic: () => world.elapsed,
         setTimer: (delay, wake) => world.after(delay, guarded(wake)),
+        keepAlive: () => ({ cancel() {} }),
         defer: (run) => {
           world.after(0, guarded(run));
         },
