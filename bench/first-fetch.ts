@@ -23,7 +23,8 @@ export const FIRST_FETCH: RowKind = {
 const FETCH_TIMEOUT = 5_000;
 
 /** Whether a start of it tells more than that of another setting: congestion control begins after it. */
-export const startsAlone = ({ authorityLines }: Setting): boolean => authorityLines === undefined;
+export const startsAlone = ({ name, kind, authorityLines }: Setting): boolean =>
+  kind === 'cepa' ? name === 'cepa' : authorityLines === undefined;
 
 const seconds = (from: number, to = performance.now()) => (to - from) / 1000;
 

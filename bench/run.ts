@@ -10,12 +10,12 @@ import { findProgram, torVersion } from '../testnet/interop/find-program.js';
 import { FIRST_FETCH, measureStart, startsAlone } from './first-fetch.js';
 import { type Figures, onionsFor, ROWS, type RowKind, type Sizes } from './rows.js';
 import { summarize } from './stats.js';
-import { CEPA_THREADS, type OnionShape, SETTINGS, type Setting, System } from './systems.js';
+import { ASKED_FOR, type OnionShape, SETTINGS, type Setting, System } from './systems.js';
 import { renderSides, renderTable, type TableRow, verdicts } from './table.js';
 import { within } from './waiting.js';
 
 const HELP = `npm run bench -- [options]
-  --systems A,B   networks to run: ${SETTINGS.map(({ name }) => name).join(', ')} (all but ${CEPA_THREADS})
+  --systems A,B   networks to run: ${SETTINGS.map(({ name }) => name).join(', ')} (all but ${ASKED_FOR.join(', ')})
   --rows A,B      ${[FIRST_FETCH, ...ROWS].map(({ name }) => name).join(', ')}
   --rounds N      runs of each row on each network, in turn (3)
   --starts N      starts of each network alone, for ${FIRST_FETCH.name} (2)
@@ -206,7 +206,7 @@ async function main(): Promise<boolean> {
   if (!findProgram('tor'))
     throw new Error('tor is not installed (Debian package tor): nothing to compare with');
   const { quick } = values;
-  const usual = SETTINGS.filter(({ name }) => name !== CEPA_THREADS);
+  const usual = SETTINGS.filter(({ name }) => !ASKED_FOR.includes(name));
   const asked = values.systems ?? (quick ? 'cepa,tor-vanilla' : undefined);
   const settings = asked === undefined ? usual : chosen(SETTINGS, asked);
   const names = chosen([FIRST_FETCH, ...ROWS], values.rows).map(({ name }) => name);

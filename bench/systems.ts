@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NetAddress } from '../shared/runtime/types.js';
 import { type Kind, type Member, MixedNetwork } from '../testnet/interop/mixed-network.js';
+import { LOCAL_FLOW } from '../testnet/torrc-of.js';
 import { Builders } from './circuits.js';
 import { download, firstByte } from './traffic.js';
 import { until } from './waiting.js';
@@ -47,17 +48,22 @@ export interface OnionShape {
   readonly visitors: number;
 }
 
-/** The network whose relays have threads; measured when it is named, since it is no other software's. */
-export const CEPA_THREADS = 'cepa-numcpus2';
+/**
+ * Measured only when they are named: Cepa's relays with threads; Cepa with C tor's parameters of congestion control; C
+ * tor with those of Cepa's private networks.
+ */
+export const ASKED_FOR: readonly string[] = ['cepa-numcpus2', 'cepa-defaults', 'tor-vanilla-local'];
 
 /** The settings by the names that `--systems` takes. */
 export const SETTINGS: readonly Setting[] = [
-  { name: 'cepa', kind: 'cepa' },
-  { name: CEPA_THREADS, kind: 'cepa', relayLines: ['NumCPUs 2'] },
+  { name: 'cepa', kind: 'cepa', authorityLines: [LOCAL_FLOW] },
+  { name: 'cepa-numcpus2', kind: 'cepa', authorityLines: [LOCAL_FLOW], relayLines: ['NumCPUs 2'] },
+  { name: 'cepa-defaults', kind: 'cepa' },
   { name: 'tor-vanilla', kind: 'tor', torLines: VANILLA },
   { name: 'tor-vanilla-nocc', kind: 'tor', torLines: VANILLA, authorityLines: FIXED_WINDOWS },
   { name: 'tor-kist', kind: 'tor' },
   { name: 'tor-kist-nocc', kind: 'tor', authorityLines: FIXED_WINDOWS },
+  { name: 'tor-vanilla-local', kind: 'tor', torLines: VANILLA, authorityLines: [LOCAL_FLOW] },
 ];
 
 export const AUTHORITIES = 3;

@@ -46,6 +46,24 @@ export interface VotingTimes {
 /** Refused on every exit, so that a refusal can be seen. */
 export const REFUSED_PORT = 25;
 
+/**
+ * What authorities of a network on one machine vote for congestion control. A round trip there is mostly waiting for a
+ * processor, and a node that gets one pays for waking up whatever it finds: by C tor's defaults a circuit keeps 186 to
+ * 248 cells waiting somewhere, some 20 KB a process. With twice that, each byte needs a tenth less CPU time
+ * (docs/performance.md). `cc_sendme_inc` stays as it is: both ends must agree on it, also while one of them has no
+ * consensus yet.
+ */
+export const LOCAL_FLOW = `ConsensusParams ${[
+  'cc_vegas_alpha_exit=400',
+  'cc_vegas_beta_exit=533',
+  'cc_vegas_gamma_exit=400',
+  'cc_vegas_delta_exit=800',
+  'cc_vegas_alpha_onion=600',
+  'cc_vegas_beta_onion=1000',
+  'cc_vegas_gamma_onion=800',
+  'cc_vegas_delta_onion=1400',
+].join(' ')}`;
+
 function dirAuthorityLines({ plan, authorities }: SharedContext): string[] {
   return plan.nodes
     .filter((node) => node.role === 'authority')
@@ -100,6 +118,7 @@ function roleLines(node: NodePlan, { plan, directory, socks }: TorrcContext): st
       'V3AuthoritativeDirectory 1',
       `DirPort ${node.address}:${node.dirPort}`,
       'ContactInfo testnet@invalid',
+      LOCAL_FLOW,
       // Nothing is old or fast enough yet to earn these.
       `TestingDirAuthVoteGuard ${guards.join(',')}`,
       'TestingDirAuthVoteHSDir *',

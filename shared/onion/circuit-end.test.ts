@@ -182,6 +182,30 @@ for (const [name, make] of [
     t.true(Math.min(...got) > 0.6 * Math.max(...got), got.join());
   });
 
+  test(`${name}: where the circuit is fast a stream has two batches in a row, and no more`, (t) => {
+    const loop = make();
+    const streams = Array.from({ length: 4 }, () => connect(loop));
+    for (const s of streams) s.there.write(mixed(1, 500_000));
+    const runs: number[] = [];
+    let [last, length] = [-1, 0];
+    for (let i = 0; i < 2000; i++) {
+      const before = streams.map((s) => s.client.bytes.length);
+      loop.home(1);
+      loop.forth();
+      const who = streams.findIndex((s, k) => s.client.bytes.length > before[k]!);
+      if (who < 0) continue;
+      if (who !== last) runs.push(length);
+      length = who === last ? length + 1 : 1;
+      last = who;
+    }
+    // The first one had the circuit for itself, and others come by short turns.
+    t.true(runs.length > 20, `${runs.length} turns`);
+    t.true(
+      runs.slice(8).every((n) => n === 62 || n === 64),
+      runs.join(),
+    );
+  });
+
   test(`${name}: a stream with little to say is not kept waiting by those with much`, (t) => {
     const loop = make();
     const many = Array.from({ length: 24 }, () => connect(loop));

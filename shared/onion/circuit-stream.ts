@@ -61,6 +61,8 @@ export class CircuitStream implements IncomingStream {
   awake = false;
   /** Its last turn to pack, by the count of all turns. */
   lastTurn = 0;
+  /** Cells it has packed in the turn it has. */
+  turnCells = 0;
   /** First and last cell of this stream's data in the batch in hand, and its bytes; kept by CircuitEnd. */
   firstCell = -1;
   lastCell = -1;

@@ -23,10 +23,11 @@ import { MAX_DATA_WITH_RANDOM, type PadCell, padding } from './padding.js';
 /** Cells packed before the leg is asked again whether it is full. */
 const PACK_BATCH = 32;
 /**
- * Cells a stream packs before it is the next one's turn, when there are several. A whole batch where batches follow each
- * other fast, since what comes in one piece costs the other end one write to its application; fewer where a batch
- * takes its time, or for a stream that has just come.
+ * Cells a stream packs before it is the next one's turn, when there are several: where batches follow each other fast,
+ * since what comes in one piece costs the other end one write to its application, and where a batch takes its time, or
+ * for a stream that has just come. The long one is what two SENDMEs let go (prop324: 31 cells each).
  */
+const LONG_TURN = 62;
 const TURN = 8;
 /** Milliseconds between two times that something was packed, from which turns are short. */
 const FAST = 5;
@@ -145,7 +146,9 @@ export class Packer {
       }
       const stream = this.next();
       const turn = this.waiting === 0 ? PACK_BATCH : this.lastWasFresh ? TURN : usual;
+      const before = n;
       n = this.packStream(stream, n, Math.min(turn, PACK_BATCH - n, this.flow.room));
+      stream.turnCells += n - before;
       packed ||= n > 0;
       drained.push(stream);
       if (stream.endDue) {
@@ -156,7 +159,12 @@ export class Packer {
         stream.sendEnd();
       }
       stream.awake = stream.packable(1) > 0;
-      if (stream.awake) this.ring.push(stream);
+      const long = usual === PACK_BATCH && !this.lastWasFresh;
+      if (stream.awake && long && stream.turnCells < LONG_TURN) this.ring.unshift(stream);
+      else {
+        stream.turnCells = 0;
+        if (stream.awake) this.ring.push(stream);
+      }
     }
     this.flush(n);
     return packed;

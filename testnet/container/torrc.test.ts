@@ -1,4 +1,6 @@
 import test from 'ava';
+import type { ConsensusParam } from '../../shared/onion/flow.js';
+import { vegasParams } from '../../shared/onion/vegas.js';
 import { loadOptions } from '../../shared/torrc/parse.js';
 import { POLICY_RULES } from '../process/policy-rules.js';
 import { type ContainerNode, containerTorrc, networkTorrc, processRole } from './torrc.js';
@@ -55,4 +57,21 @@ test('a relay advertises its home, an exit lets out, a service has a server behi
   t.is(load(node({ role: 'exit', name: 'exit1' })).options.ExitRelay, true);
   const [service] = load(node({ role: 'service', name: 'service' })).options.HiddenServiceDir;
   t.deepEqual(service?.ports, [{ virtualPort: 80, target: { host: 'demo.cepa.test', port: 8080 } }]);
+});
+
+test('authorities vote what suits a network on one machine, within the bounds of the parameters', (t) => {
+  const told = load(node({ role: 'authority', name: 'auth1' })).options.ConsensusParams ?? '';
+  const words = new Map(told.split(' ').map((word) => word.split('=') as [string, string]));
+  const asked: string[] = [];
+  const bounds: ConsensusParam = (name, fallback, low, high) => {
+    const value = Number(words.get(name) ?? fallback);
+    if (words.has(name)) asked.push(name);
+    t.true(value >= low && value <= high, name);
+    return value;
+  };
+  const [exit, onion] = [vegasParams(bounds, 'exit'), vegasParams(bounds, 'onion')];
+  // Every one of them is a parameter that is read.
+  t.deepEqual(asked.sort(), [...words.keys()].sort());
+  for (const { alpha, beta, gamma, delta } of [exit, onion])
+    t.true(alpha <= beta && alpha <= gamma && beta <= delta && gamma <= delta);
 });

@@ -6,7 +6,13 @@
 import { join } from 'node:path';
 import type { Role } from '../../shared/torrc/table-types.js';
 import type { NodePlan } from '../plan.js';
-import { type AuthorityIdentity, REFUSED_PORT, sharedLines, type VotingTimes } from '../torrc-of.js';
+import {
+  type AuthorityIdentity,
+  LOCAL_FLOW,
+  REFUSED_PORT,
+  sharedLines,
+  type VotingTimes,
+} from '../torrc-of.js';
 import { DIR_PORT, METRICS_PORT, OR_PORT } from './ports.js';
 
 /** What authorities are called by all: names that lead to the address they advertise. */
@@ -73,6 +79,7 @@ function relayLines({ role, name, address }: ContainerNode): string[] {
         'V3AuthoritativeDirectory 1',
         `DirPort ${DIR_PORT}`,
         'ContactInfo containers@invalid',
+        LOCAL_FLOW,
         // A machine that is busy misses a vote or two.
         'V3AuthNIntervalsValid 6',
         // Nothing is old or fast enough yet to earn these.
