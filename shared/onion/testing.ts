@@ -4,15 +4,16 @@
  * @module
  */
 import { CellBatch, MAX_BATCH } from '../cell/batch.js';
-import { BODY_SIZE, CELL_HEADER_SIZE, CELL_SIZE, Command } from '../cell/commands.js';
+import { BODY_SIZE, CELL_HEADER_SIZE, CELL_SIZE, Command, RelayCommand } from '../cell/commands.js';
 import type { Channel, Leg, LegHandler } from '../link/types.js';
 import { seededRandom } from '../runtime/sim/random.js';
 import type { Clock, Timer } from '../runtime/types.js';
 import { CircuitEnd } from './circuit-end.js';
 import type { ClientLayer } from './direction.js';
-import type { FlowControl } from './flow.js';
+import { type FlowControl, windowFlow } from './flow.js';
 import { tor1Client, tor1Relay } from './tor1.js';
-import type { HopKeys, IncomingStream, StreamHandlers } from './types.js';
+import type { HopKeys, IncomingStream, Stream, StreamHandlers } from './types.js';
+import { vegasFlow } from './vegas.js';
 
 /** A batch of cells with these bodies, laid out as on the wire, `shift` bytes into its buffer. */
 export function batchOf(bodies: readonly Uint8Array[], shift = 0): CellBatch {
@@ -267,3 +268,55 @@ export class Sink implements StreamHandlers {
     return Buffer.concat(this.chunks);
   }
 }
+
+const param = (_name: string, fallback: number) => fallback;
+
+/** A circuit of one hop between two ends, with fixed windows. */
+export const windows = () => new Loop({ client: () => windowFlow(), exit: () => windowFlow() });
+/** The same under congestion control. */
+export const vegas = () => {
+  const flow = (clock: Clock) => vegasFlow({ sendmeInc: 31, param, path: 'exit' }, clock);
+  return new Loop({ client: flow, exit: flow });
+};
+
+/** Opens a stream and lets the exit take it. */
+export function connect(loop: Loop): { here: Stream; there: IncomingStream; client: Sink; exit: Sink } {
+  const client = new Sink();
+  const exit = new Sink();
+  const here = loop.client.open(RelayCommand.BEGIN, Buffer.from('a:80\0'), client);
+  loop.settle();
+  const there = loop.asked.at(-1)!;
+  there.handlers = exit;
+  there.accept(Buffer.from([1, 2, 3, 4, 0, 0, 0, 9]));
+  loop.settle();
+  return { here, there, client, exit };
+}
+
+/** Writes all of `bytes` in pieces, as fast as the stream takes them; `done` comes when all was accepted. */
+export function feed(stream: Stream, sink: Sink, bytes: Buffer, piece: () => number, done: () => void): void {
+  let at = 0;
+  const more = () => {
+    while (at < bytes.length) {
+      const next = Math.min(bytes.length, at + piece());
+      const chunk = bytes.subarray(at, next);
+      at = next;
+      if (!stream.write(chunk) && at < bytes.length) return;
+    }
+    if (at === bytes.length) {
+      at++;
+      done();
+    }
+  };
+  sink.onDrain = more;
+  more();
+}
+
+/** `n` bytes by which an offset can be told. */
+export const mixed = (seed: number, n: number): Buffer => {
+  const out = Buffer.alloc(n);
+  for (let i = 0, x = seed | 1; i < n; i++) {
+    x = (Math.imul(x, 1103515245) + 12345) | 0;
+    out[i] = x >>> 16;
+  }
+  return out;
+};
