@@ -23,11 +23,11 @@ import { MAX_DATA_WITH_RANDOM, type PadCell, padding } from './padding.js';
 /** Cells packed before the leg is asked again whether it is full. */
 const PACK_BATCH = 32;
 /**
- * Cells a stream packs before it is the next one's turn, when there are several: where batches follow each other fast,
- * since what comes in one piece costs the other end one write to its application, and where a batch takes its time, or
- * for a stream that has just come. The long one is what two SENDMEs let go (prop324: 31 cells each).
+ * Cells a stream packs before it is the next one's turn, where there are several and batches follow each other fast: what
+ * comes in one piece costs the other end one write to its application. What two SENDMEs let go (prop324: 31 cells each).
  */
 const LONG_TURN = 62;
+/** The same where a batch takes its time, and for a stream that has just come. */
 const TURN = 8;
 /** Milliseconds between two times that something was packed, from which turns are short. */
 const FAST = 5;
