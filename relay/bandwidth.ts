@@ -79,6 +79,7 @@ export class BandwidthHistory {
   private ends: number;
   private totalRead = 0;
   private totalWritten = 0;
+  private lastSecond = -1;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -92,14 +93,21 @@ export class BandwidthHistory {
 
   read(bytes: number): void {
     this.totalRead += bytes;
-    if (this.clock.now() >= this.ends) this.roll();
-    this.reading.add(Math.floor(this.clock.monotonic() / 1000), bytes);
+    this.reading.add(this.second(), bytes);
   }
 
   written(bytes: number): void {
     this.totalWritten += bytes;
+    this.writing.add(this.second(), bytes);
+  }
+
+  /** The monotonic second it is. The time of day, which costs more to ask for, is looked at once in each. */
+  private second(): number {
+    const second = Math.floor(this.clock.monotonic() / 1000);
+    if (second === this.lastSecond) return second;
+    this.lastSecond = second;
     if (this.clock.now() >= this.ends) this.roll();
-    this.writing.add(Math.floor(this.clock.monotonic() / 1000), bytes);
+    return second;
   }
 
   /** Bytes a second: the lesser of the best ten seconds of reading and of writing. */

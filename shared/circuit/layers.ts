@@ -1,13 +1,10 @@
 /**
  * The layers of a circuit as its client has them, one a hop, and whose each cell is that comes back.
  *
- * Layers are put on and taken off together: cells are gathered and scattered once for all hops instead of once a hop.
- *
  * @module
  */
 import { CellBatch, MAX_BATCH } from '../cell/batch.js';
-import { type ClientLayer, RECOGNIZED } from '../onion/direction.js';
-import { applyAll, applyUntilZero, type Keystream, viewOf } from '../onion/keystream.js';
+import type { ClientLayer } from '../onion/direction.js';
 
 // For one call of `open` each; calls never nest.
 const rest = new CellBatch(Buffer.alloc(0));
@@ -30,26 +27,22 @@ export type TakeCells = (
 
 export class Layers {
   private readonly layers: ClientLayer[] = [];
-  private readonly forward: Keystream[] = [];
-  private readonly backward: Keystream[] = [];
 
   push(layer: ClientLayer): void {
     this.layers.push(layer);
-    this.forward.push(layer.forward.stream);
-    this.backward.push(layer.backward.stream);
   }
 
   /** Does ahead what the first cells through the newest hop would wait for. */
   ready(): void {
-    this.forward.at(-1)?.ready();
-    this.backward.at(-1)?.ready();
+    const newest = this.layers.at(-1);
+    newest?.forward.stream.ready();
+    newest?.backward.stream.ready();
   }
 
   /** Sets the digest for hop `n` (from 0) and puts on its layer and those before it. */
   seal(batch: CellBatch, n: number): void {
-    const view = viewOf(batch.buf);
-    this.layers[n]!.forward.sign(batch, view);
-    applyAll(this.forward, n + 1, batch, view);
+    this.layers[n]!.sealForward(batch);
+    for (let i = n - 1; i >= 0; i--) this.layers[i]!.wrapForward(batch);
   }
 
   /**
@@ -62,18 +55,11 @@ export class Layers {
     rest.at.set(batch.at);
     for (let i = 0; i < batch.n; i++) places[i] = i;
     owners.fill(NOBODY, 0, batch.n);
-    for (let n = 0; n < this.layers.length && rest.n > 0; ) n = this.openNext(n);
+    for (let n = 0; n < this.layers.length && rest.n > 0; n++)
+      if (this.layers[n]!.openBackward(rest, marks) > 0) this.claim(n);
     const unknown = rest.n;
     for (let from = 0; from < batch.n && goOn(); ) from = this.handOut(batch, from, take);
     return unknown;
-  }
-
-  /** Takes off layer `n`, and those after it while no cell can be of the hop before; returns which is next. */
-  private openNext(n: number): number {
-    const view = viewOf(rest.buf);
-    const next = applyUntilZero(this.backward, n, rest, view, RECOGNIZED);
-    if (this.layers[next - 1]!.backward.recognize(rest, view, marks) > 0) this.claim(next - 1);
-    return next;
   }
 
   /** Notes which cells of `rest` are from hop `n`, and leaves the others. */

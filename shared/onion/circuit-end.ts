@@ -14,16 +14,15 @@ import { CepaError, DecodeError, ProtocolError } from '../bytes/errors.js';
 import { type CellBatch, MAX_BATCH } from '../cell/batch.js';
 import { EndReason, nameOf, RELAY_DATA_SIZE, RELAY_HEADER_SIZE, RelayCommand } from '../cell/commands.js';
 import { CONNECTED, SENDME, XOFF, XON } from '../cell/relay-cells.js';
-import { stageCells, stagedData } from '../cell/stage.js';
 import type { Leg } from '../link/types.js';
 import type { Clock, Random } from '../runtime/types.js';
+import { collect, roomForData } from './cell-data.js';
 import { CircuitStream, type StreamHost } from './circuit-stream.js';
 import type { FlowControl } from './flow.js';
 import { Packer } from './packer.js';
+import { place } from './place.js';
 import type { IncomingStream, Stream, StreamHandlers } from './types.js';
 
-/** Bytes of one stream in a batch from which it pays to stage the batch. */
-const STAGE_FROM = 8 * RELAY_DATA_SIZE;
 /** Streams the peer may have open at once. */
 const MAX_INCOMING = 2048;
 /** The ways and hooks of one end. */
@@ -53,7 +52,7 @@ export interface CircuitEndOptions {
  */
 const nextCell = new Int16Array(MAX_BATCH);
 /** What a batch brings for one stream, lent to its owner. */
-const gathered = Buffer.allocUnsafeSlow(MAX_BATCH * RELAY_DATA_SIZE);
+const gathered = roomForData(MAX_BATCH);
 
 export class CircuitEnd implements StreamHost {
   readonly clock: Clock;
@@ -315,17 +314,14 @@ export class CircuitEnd implements StreamHost {
   private deliver(batch: CellBatch, stream: CircuitStream): void {
     const first = stream.firstCell;
     if (first < 0) return;
-    const { buf } = batch;
-    const staged = stream.gatheredBytes >= STAGE_FROM;
-    if (staged) stageCells(batch);
+    const last = stream.lastCell;
+    place(batch);
     let filled = 0;
     for (let i = first; ; i = nextCell[i]!) {
-      const from = batch.at[i]! + RELAY_HEADER_SIZE;
-      const size = (buf[from - 2]! << 8) | buf[from - 1]!;
-      if (staged && size === RELAY_DATA_SIZE) gathered.set(stagedData[i]!, filled);
-      else gathered.set(buf.subarray(from, from + size), filled);
-      filled += size;
-      if (i === stream.lastCell) break;
+      const run = i;
+      while (i !== last && nextCell[i] === i + 1 && dataSize(batch, i) === RELAY_DATA_SIZE) i++;
+      filled = gatherRun(batch, run, i, filled);
+      if (i === last) break;
     }
     stream.firstCell = -1;
     stream.gatheredBytes = 0;
@@ -368,6 +364,21 @@ export class CircuitEnd implements StreamHost {
     if (stream.incoming) this.incoming--;
     else if (!stream.remoteEnded && !this.dead) this.halfClosed.set(stream.id, stream.cellsDue);
   }
+}
+
+const dataSize = ({ buf, at }: CellBatch, i: number): number =>
+  buf.readUInt16BE(at[i]! + RELAY_HEADER_SIZE - 2);
+
+/** Copies the data of cells `first` to `last` of a batch that was placed; all but the last are full. */
+function gatherRun(batch: CellBatch, first: number, last: number, filled: number): number {
+  const size = dataSize(batch, last);
+  const end = size === RELAY_DATA_SIZE ? last + 1 : last;
+  collect(first, end, gathered, filled);
+  const to = filled + (end - first) * RELAY_DATA_SIZE;
+  if (end > last) return to;
+  const from = batch.at[last]! + RELAY_HEADER_SIZE;
+  gathered.set(batch.buf.subarray(from, from + size), to);
+  return to + size;
 }
 
 const asViolation = (error: unknown): ProtocolError => {

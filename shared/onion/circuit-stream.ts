@@ -262,6 +262,20 @@ export class CircuitStream implements IncomingStream {
     return taken;
   }
 
+  /** Moves whole cells' worth of queued bytes, as far as they are at hand in one piece, into `to`; returns how many. */
+  takeCells(to: Uint8Array, most: number): number {
+    const chunk = this.queue[this.head]!;
+    const cells = Math.min(most, Math.floor((chunk.length - this.headUsed) / RELAY_DATA_SIZE));
+    const size = cells * RELAY_DATA_SIZE;
+    to.set(chunk.subarray(this.headUsed, this.headUsed + size));
+    this.headUsed += size;
+    this.queued -= size;
+    if (this.headUsed === chunk.length) this.dropHead();
+    if (this.host.flow.streamWindows) this.packageWindow -= cells;
+    this.pace?.spend(size);
+    return cells;
+  }
+
   /** Whether END is due: all before it is packed. */
   get endDue(): boolean {
     return !this.closed && this.ending !== undefined && !this.endSent && this.queued === 0;

@@ -9,34 +9,29 @@
  * @module
  */
 import type { CellBatch } from '../cell/batch.js';
-import { Keystream, viewOf } from './keystream.js';
-import { TAG_SIZE } from './types.js';
+import { Keystream } from './keystream.js';
 
 /** Where a v0 body has its `recognized` and `digest` fields. */
 export const RECOGNIZED = 1;
 export const DIGEST = 5;
-/** 32-bit words of a digest that are read out: the tag of a SENDME, and first what lies in the cell. */
-export const TAG_WORDS = TAG_SIZE / 4;
 
 /** A running hash over the cells of a batch. */
 export interface CellDigest {
-  /** Comes before the cells of a batch, which it copies. */
-  begin(batch: CellBatch): void;
-  /** Feeds cell `i` with its digest field zero, and writes `TAG_WORDS` words of the digest so far to `out[at..]`. */
-  feed(i: number, out: Int32Array, at: number): void;
-  /** Keeps what was fed so far, and goes back to it. */
-  save(): void;
-  restore(): void;
-  /** Comes after the cells of a batch. */
-  finish(): void;
+  /** Takes in every cell with its digest field zero, and writes its digest there. */
+  sign(batch: CellBatch): void;
+  /**
+   * Marks the cells whose `recognized` is zero and whose digest is right, which then is zero; returns how many. Others,
+   * and what they would do to the digest, are as they were.
+   */
+  recognize(batch: CellBatch, mine: Uint8Array): number;
+  /** The SENDME tag of cell `i` of the last batch, if it was signed or recognised; a fresh copy. */
+  tag(i: number): Uint8Array;
 }
 
 /** One direction of one hop. */
 export class Direction {
   readonly stream: Keystream;
   private readonly digest: CellDigest;
-  /** The digests of the last batch's cells, `TAG_WORDS` each; as long as the largest batch needed. */
-  private tags = new Int32Array(TAG_WORDS);
 
   /** `key` as `Keystream` takes it. */
   constructor(digest: CellDigest, key: Uint8Array) {
@@ -45,73 +40,44 @@ export class Direction {
   }
 
   crypt(batch: CellBatch): void {
-    this.stream.apply(batch, viewOf(batch.buf));
+    this.stream.apply(batch);
   }
 
   seal(batch: CellBatch): void {
-    const view = viewOf(batch.buf);
-    this.sign(batch, view);
-    this.stream.apply(batch, view);
+    this.sign(batch);
+    this.stream.apply(batch);
   }
 
   open(batch: CellBatch, mine: Uint8Array): number {
-    const view = viewOf(batch.buf);
-    this.stream.apply(batch, view);
-    return this.recognize(batch, view, mine);
+    this.stream.apply(batch);
+    return this.recognize(batch, mine);
   }
 
   /** Sets the digests of cells that have no layer yet, and zeros there. */
-  sign(batch: CellBatch, view: DataView): void {
-    this.begin(batch);
-    for (let i = 0; i < batch.n; i++) {
-      this.digest.feed(i, this.tags, i * TAG_WORDS);
-      view.setInt32(batch.at[i]! + DIGEST, this.tags[i * TAG_WORDS]!);
-    }
-    this.digest.finish();
+  sign(batch: CellBatch): void {
+    this.digest.sign(batch);
   }
 
   /** Marks those of the cells, layer off, that are for this end; returns how many. */
-  recognize(batch: CellBatch, view: DataView, mine: Uint8Array): number {
-    let count = 0;
-    let begun = false;
-    for (let i = 0; i < batch.n; i++) {
-      const at = batch.at[i]!;
-      mine[i] = 0;
-      if (view.getUint16(at + RECOGNIZED) !== 0) continue;
-      if (!begun) this.begin(batch);
-      begun = true;
-      if (!this.matches(view, at, i)) continue;
-      mine[i] = 1;
-      count++;
-    }
-    if (begun) this.digest.finish();
-    return count;
+  recognize(batch: CellBatch, mine: Uint8Array): number {
+    // A cell that goes on has zeros there once in 65,536: nothing is hashed at a relay in the middle.
+    if (mayBeHere(batch)) return this.digest.recognize(batch, mine);
+    mine.fill(0, 0, batch.n);
+    return 0;
   }
 
   /** After `sign` or `recognize`: the SENDME tag of cell `i`; a fresh copy. */
   tag(i: number): Uint8Array {
-    const bytes = new Uint8Array(TAG_SIZE);
-    const view = viewOf(bytes);
-    for (let word = 0; word < TAG_WORDS; word++) view.setInt32(word * 4, this.tags[i * TAG_WORDS + word]!);
-    return bytes;
+    return this.digest.tag(i);
   }
+}
 
-  private begin(batch: CellBatch): void {
-    if (this.tags.length < batch.n * TAG_WORDS) this.tags = new Int32Array(batch.n * TAG_WORDS * 2);
-    this.digest.begin(batch);
+function mayBeHere({ buf, n, at }: CellBatch): boolean {
+  for (let i = 0; i < n; i++) {
+    const field = at[i]! + RECOGNIZED;
+    if (buf[field] === 0 && buf[field + 1] === 0) return true;
   }
-
-  /** Whether the cell's digest is right, and then it is zero; if not, cell and running digest are as they were. */
-  private matches(view: DataView, at: number, i: number): boolean {
-    this.digest.save();
-    this.digest.feed(i, this.tags, i * TAG_WORDS);
-    if (this.tags[i * TAG_WORDS] === view.getInt32(at + DIGEST)) {
-      view.setInt32(at + DIGEST, 0);
-      return true;
-    }
-    this.digest.restore();
-    return false;
-  }
+  return false;
 }
 
 /** A client's view of one hop, or an onion service's of its client: the mirror image of RelayLayer. */

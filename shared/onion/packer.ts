@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { takeArena } from '../bytes/arena.js';
 import { CellBatch } from '../cell/batch.js';
 import {
   BODY_SIZE,
@@ -16,6 +17,7 @@ import {
 } from '../cell/commands.js';
 import type { Leg } from '../link/types.js';
 import type { Clock, Random } from '../runtime/types.js';
+import { roomForData, spread } from './cell-data.js';
 import type { CircuitStream } from './circuit-stream.js';
 import type { FlowControl } from './flow.js';
 import { MAX_DATA_WITH_RANDOM, type PadCell, padding } from './padding.js';
@@ -29,6 +31,8 @@ const PACK_BATCH = 32;
 const LONG_TURN = 62;
 /** The same where a batch takes its time, and for a stream that has just come. */
 const TURN = 8;
+/** Cells that are packed together, where they are full, rather than one by one. */
+const FULL_FROM = 4;
 /** Milliseconds between two times that something was packed, from which turns are short. */
 const FAST = 5;
 /** At least one cell in so many has random bytes (C tor: `connection_edge_get_inbuf_bytes_to_package`). */
@@ -50,8 +54,14 @@ export interface Outlet {
 }
 
 // Used within one call only; calls of different circuits never nest (runtime: `ConnHandlers`).
-const scratch = new CellBatch(Buffer.alloc(PACK_BATCH * CELL_SIZE));
+const scratch = new CellBatch(takeArena(PACK_BATCH * CELL_SIZE));
 for (let i = 0; i < PACK_BATCH; i++) scratch.at[i] = i * CELL_SIZE + CELL_HEADER_SIZE;
+
+/** Which of its cells a SENDME will answer. */
+const marks = new Uint8Array(PACK_BATCH);
+let marked = 0;
+/** Data on its way to cells that it fills. */
+const full = roomForData(PACK_BATCH);
 
 const endDue = (stream: CircuitStream): boolean => stream.endDue;
 
@@ -66,7 +76,6 @@ export class Packer {
   /** Turns that streams have had. */
   private turns = 0;
   private packedAt = Number.NEGATIVE_INFINITY;
-  private readonly marks: number[] = [];
   private packing = false;
   private stopped = false;
   private untilRandom: number;
@@ -187,15 +196,35 @@ export class Packer {
   /** Packs up to `most` cells of one stream behind the `n` of the scratch batch; returns how many it then has. */
   private packStream(stream: CircuitStream, n: number, most: number): number {
     const { buf, at } = scratch;
-    for (let left = stream.packable(most); left > 0 && stream.writableLength > 0; left--) {
+    const first = n;
+    const packable = stream.packable(most);
+    n = this.packFull(stream, n, packable);
+    for (let left = packable - (n - first); left > 0 && stream.writableLength > 0; left--) {
       const head = at[n]!;
       const from = head + RELAY_HEADER_SIZE;
       const size = stream.take(buf, from, this.nextSize());
       writeHeader(buf, head, RelayCommand.DATA, stream.id, size);
       if (size < RELAY_DATA_SIZE) this.pad(buf, from + size, head + BODY_SIZE);
       if (size <= MAX_DATA_WITH_RANDOM) this.randomSent = true;
-      if (this.flow.sent()) this.marks.push(n);
+      if (this.flow.sent()) marks[marked++] = n;
       n++;
+    }
+    return n;
+  }
+
+  /** The same of cells that are full, as many as are at hand in one piece. */
+  private packFull(stream: CircuitStream, first: number, most: number): number {
+    const wanted = Math.min(most, this.untilRandom - 1);
+    if (wanted < FULL_FROM) return first;
+    const n = first + stream.takeCells(full, wanted);
+    if (n === first) return n;
+    const { buf, at } = scratch;
+    scratch.n = n;
+    spread(scratch, first, full);
+    this.untilRandom -= n - first;
+    for (let i = first; i < n; i++) {
+      writeHeader(buf, at[i]!, RelayCommand.DATA, stream.id, RELAY_DATA_SIZE);
+      if (this.flow.sent()) marks[marked++] = i;
     }
     return n;
   }
@@ -218,8 +247,8 @@ export class Packer {
     if (n === 0) return;
     scratch.n = n;
     this.out.seal(scratch);
-    for (const i of this.marks) this.flow.remember(this.out.sealTag(i));
-    this.marks.length = 0;
+    for (let i = 0; i < marked; i++) this.flow.remember(this.out.sealTag(marks[i]!));
+    marked = 0;
     const leg = this.out.leg();
     if (leg.send(scratch, 0, n) || leg.dead) return;
     this.out.overflowed();

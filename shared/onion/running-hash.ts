@@ -3,33 +3,66 @@
  * and put back when a cell turns out to be somebody else's.
  *
  * A native hash pays a call, an object and a copy of its state for each read-out; so the hashes are WebAssembly modules
- * made here (`sha1.ts`, `sha3.ts`), one of a kind in a process. A module keeps nothing between calls: a running hash
- * copies its state in before the cells of a batch and out after.
+ * made here (`sha1.ts`, `sha3.ts`), one of a kind in a thread, which go through a whole batch in one call. A module keeps
+ * nothing between calls: a running hash copies its state in before the cells of a batch and out after.
  *
  * ```
  * 0     state                     256   a copy of it
- * 512   room to finish a copy     768   constants, or room for one block
- * 1280  what is to be hashed
+ * 512   room to finish a copy     768   constants     1024   room for one block
  * ```
  *
  * @module
  */
+import { takeArena } from '../bytes/arena.js';
+import { type CellBatch, MAX_BATCH } from '../cell/batch.js';
+import { BODY_SIZE } from '../cell/commands.js';
+import { type CellDigest, DIGEST, RECOGNIZED } from './direction.js';
+import { POSITIONS, place, putBack, stage } from './place.js';
+import { TAG_SIZE } from './types.js';
+import {
+  ADD,
+  block,
+  branch,
+  branchIf,
+  type Code,
+  call,
+  compile,
+  copyWords,
+  EQUAL,
+  type Func,
+  get,
+  I32,
+  int,
+  load16,
+  load32,
+  loadWords,
+  loop,
+  NOT,
+  SHL,
+  seq,
+  set,
+  store8,
+  store32,
+  storeWords,
+  when,
+  whenElse,
+} from './wasm.js';
 
-import type { CellBatch } from '../cell/batch.js';
-import { BODY_SIZE, CELL_SIZE } from '../cell/commands.js';
-import { stageCells } from '../cell/stage.js';
-import { type CellDigest, DIGEST, TAG_WORDS } from './direction.js';
-import { assemble, COPY, type Func, get, int } from './wasm.js';
+/** Where modules keep what they work on; all of them there, since they never work at the same time. */
+export const STATE = takeArena(1536).byteOffset;
+const SAVED = STATE + 256;
+export const SCRATCH = STATE + 512;
+export const CONSTANTS = STATE + 768;
+export const BLOCK_ROOM = STATE + 1024;
 
-/** Offsets in a module's memory. */
-export const STATE = 0;
-const SAVED = 256;
-export const SCRATCH = 512;
-export const CONSTANTS = 768;
-const INPUT = 1280;
-const PAGES = 2;
 /** Bytes that may be hashed at a time. */
-export const INPUT_SIZE = PAGES * 65536 - INPUT;
+export const INPUT_SIZE = stage.length;
+
+/** The digests of a batch's cells, as far as a SENDME has them. */
+const tags = takeArena(MAX_BATCH * TAG_SIZE);
+/** For each cell of a batch, whether it was recognised; and how many were. */
+const marks = takeArena(MAX_BATCH);
+const count = takeArena(4);
 
 /** What a hash is made of. */
 export interface HashCode {
@@ -50,46 +83,90 @@ export interface HashCode {
 
 /** A module that was made. */
 export interface HashModule extends HashCode {
-  /** What `update` reads: `from` and `to` are offsets in it. */
-  readonly input: Buffer;
-  /** The running state, the one kept by `save`, and what `digest` wrote last. */
+  /** The running state, and what `digest` wrote last. */
   readonly state: Uint8Array;
-  readonly result: DataView;
+  readonly result: Buffer;
+  /** Takes in what is on the stage (`place.ts`) from offset `from` to before `to`. */
   update(from: number, to: number): void;
   digest(): void;
-  save(): void;
-  restore(): void;
+  /** Of the first `n` cells that were placed: see `CellDigest`. */
+  sign(n: number): void;
+  recognize(n: number): void;
 }
 
 interface Exports {
-  readonly memory: { readonly buffer: ArrayBuffer };
   update(from: number, to: number): void;
   digest(): void;
-  copy(to: number, from: number): void;
+  sign(n: number): void;
+  recognize(n: number): void;
 }
 
-/** What Node has, of which its types name nothing. */
-interface Wasm {
-  readonly Module: new (binary: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-}
+/** Does `body` for each of the placed cells: `CELL` is where its body is, `TAG` and `MARK` where its marks belong. */
+const [NUMBER, NEXT, CELL, TAG, MARK, FOUND] = [0, 1, 2, 3, 4, 5];
+const forEachCell = (name: string, body: Code, after: Code): Func => ({
+  name,
+  params: 1,
+  locals: [[5, I32]],
+  body: seq(
+    seq(int(POSITIONS), set(NEXT), int(tags.byteOffset), set(TAG), int(marks.byteOffset), set(MARK)),
+    seq(get(NUMBER), int(2), SHL, int(POSITIONS), ADD, set(NUMBER)),
+    block(
+      loop(
+        seq(get(NEXT), get(NUMBER), EQUAL, branchIf(1)),
+        seq(get(NEXT), load32(0), set(CELL)),
+        body,
+        seq(get(NEXT), int(4), ADD, set(NEXT), get(MARK), int(1), ADD, set(MARK)),
+        seq(get(TAG), int(TAG_SIZE), ADD, set(TAG), branch(0)),
+      ),
+    ),
+    after,
+  ),
+});
+
+/** Takes a cell into the state with its digest field zero, and notes the digest. */
+const feed = ({ functions, output }: HashCode): Code => {
+  const place = (name: string) => functions.findIndex((func) => func.name === name);
+  return seq(
+    seq(get(CELL), int(0), store32(DIGEST)),
+    seq(get(CELL), get(CELL), int(BODY_SIZE), ADD, call(place('update')), call(place('digest'))),
+    seq(get(TAG), int(output), loadWords(0), storeWords(0)),
+    seq(get(TAG), int(output), load32(16), store32(16)),
+  );
+};
+
+const sign = (code: HashCode): Func =>
+  forEachCell('sign', seq(feed(code), get(CELL), get(TAG), load32(0), store32(DIGEST)), []);
+
+const recognize = (code: HashCode): Func => {
+  // What the digest field said; after the loop's own.
+  const said = FOUND + 1;
+  const known = seq(
+    seq(get(CELL), load32(DIGEST), set(said)),
+    copyWords(int(SAVED), int(STATE), code.stateSize),
+    feed(code),
+    seq(get(TAG), load32(0), get(said), EQUAL),
+    whenElse(
+      seq(get(MARK), int(1), store8(0), get(FOUND), int(1), ADD, set(FOUND)),
+      seq(copyWords(int(STATE), int(SAVED), code.stateSize), get(CELL), get(said), store32(DIGEST)),
+    ),
+  );
+  const body = seq(seq(get(MARK), int(0), store8(0)), seq(get(CELL), load16(RECOGNIZED), NOT), when(known));
+  const func = forEachCell('recognize', body, seq(int(count.byteOffset), get(FOUND), store32(0)));
+  return { ...func, locals: [[6, I32]] };
+};
 
 function instantiate(code: HashCode): HashModule {
-  const copy: Func = { name: 'copy', params: 2, body: [get(0), get(1), int(code.stateSize), COPY].flat() };
-  const { Module, Instance } = (globalThis as unknown as { WebAssembly: Wasm }).WebAssembly;
-  const module = new Module(assemble(PAGES, [...code.functions, copy]));
-  const made = new Instance(module).exports as Exports;
-  const { buffer } = made.memory;
+  const made = compile<Exports>([...code.functions, sign(code), recognize(code)]);
+  const { buffer, byteOffset } = stage;
   if (code.constants) new Uint8Array(buffer, CONSTANTS).set(code.constants);
   return {
     ...code,
-    input: Buffer.from(buffer, INPUT, INPUT_SIZE),
     state: new Uint8Array(buffer, STATE, code.stateSize),
-    result: new DataView(buffer, code.output, code.outputSize),
-    update: (from, to) => made.update(INPUT + from, INPUT + to),
+    result: Buffer.from(buffer, code.output, code.outputSize),
+    update: (from, to) => made.update(byteOffset + from, byteOffset + to),
     digest: made.digest,
-    save: () => made.copy(SAVED, STATE),
-    restore: () => made.copy(STATE, SAVED),
+    sign: made.sign,
+    recognize: made.recognize,
   };
 }
 
@@ -114,7 +191,7 @@ export class RunningHash {
     this.module = module;
     this.state = Uint8Array.from(module.initial);
     this.load();
-    module.input.set(seed);
+    stage.set(seed);
     module.update(0, seed.length);
     this.store();
   }
@@ -130,29 +207,36 @@ export class RunningHash {
 
 /** The running digest of one direction of a hop, after a seed (Df or Db). */
 export class RunningDigest extends RunningHash implements CellDigest {
-  begin(batch: CellBatch): void {
-    stageCells(batch, 0, this.module.input);
+  /** The digests of the last batch's cells; as long as the largest batch needed. */
+  private tags = new Uint8Array(0);
+
+  sign(batch: CellBatch): void {
+    place(batch);
     this.load();
-  }
-
-  feed(i: number, out: Int32Array, at: number): void {
-    const { module } = this;
-    const from = i * CELL_SIZE;
-    module.input.writeInt32LE(0, from + DIGEST);
-    module.update(from, from + BODY_SIZE);
-    module.digest();
-    for (let word = 0; word < TAG_WORDS; word++) out[at + word] = module.result.getInt32(word * 4);
-  }
-
-  save(): void {
-    this.module.save();
-  }
-
-  restore(): void {
-    this.module.restore();
-  }
-
-  finish(): void {
+    this.module.sign(batch.n);
     this.store();
+    putBack(batch);
+    this.keepTags(batch.n);
+  }
+
+  recognize(batch: CellBatch, mine: Uint8Array): number {
+    place(batch);
+    this.load();
+    this.module.recognize(batch.n);
+    this.store();
+    putBack(batch);
+    this.keepTags(batch.n);
+    for (let i = 0; i < batch.n; i++) mine[i] = marks[i]!;
+    return count.readInt32LE();
+  }
+
+  private keepTags(n: number): void {
+    const size = n * TAG_SIZE;
+    if (this.tags.length < size) this.tags = new Uint8Array(size);
+    this.tags.set(tags.subarray(0, size));
+  }
+
+  tag(i: number): Uint8Array {
+    return this.tags.slice(i * TAG_SIZE, (i + 1) * TAG_SIZE);
   }
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { CONSTANTS, hashModule, SCRATCH, STATE } from './running-hash.js';
+import { BLOCK_ROOM, hashModule, SCRATCH, STATE } from './running-hash.js';
 import {
   ADD,
   ADD_WORDS,
@@ -13,12 +13,11 @@ import {
   block,
   branch,
   branchIf,
-  COPY,
   type Code,
   call,
+  copyWords,
   EQUAL,
   EXTEND,
-  FILL as FILL_BYTES,
   type Func,
   GREATER,
   get,
@@ -69,7 +68,7 @@ const PENDING = 64;
 const STATE_SIZE = PENDING + BLOCK;
 
 /** Where the schedule of one block is kept, its constants added. */
-const SCHEDULE = CONSTANTS;
+const SCHEDULE = BLOCK_ROOM;
 /** After the copy that is finished, which may have grown by a block. */
 const OUTPUT = SCRATCH + STATE_SIZE + BLOCK;
 
@@ -193,7 +192,8 @@ function update(): Func {
     when(
       seq(int(BLOCK), get(fill), SUB, tee(take), left, GREATER),
       when(left, set(take)),
-      seq(get(fill), int(STATE + PENDING), ADD, get(from), get(take), COPY),
+      // As many as there may be: what is too much is written over.
+      copyWords(seq(get(fill), int(STATE + PENDING), ADD), get(from), BLOCK),
       seq(get(from), get(take), ADD, set(from)),
       seq(int(STATE), get(fill), get(take), ADD, tee(fill), store32(FILL)),
       seq(get(fill), int(BLOCK), LESS),
@@ -202,7 +202,7 @@ function update(): Func {
     ),
     seq(left, int(-BLOCK), AND, set(take)),
     seq(int(STATE), get(from), get(from), get(take), ADD, tee(from), call(COMPRESS)),
-    seq(int(STATE + PENDING), get(from), left, COPY),
+    copyWords(int(STATE + PENDING), get(from), BLOCK),
     seq(int(STATE), left, store32(FILL)),
   );
   return { name: 'update', params: 2, locals: [[2, I32]], body };
@@ -214,10 +214,13 @@ function digest(): Func {
   const pad = SCRATCH + PENDING;
   const last = (i: number) => seq(get(bits), long(8 * i), SHR64, WRAP);
   const body = seq(
-    seq(int(SCRATCH), int(STATE), int(STATE_SIZE), COPY),
+    copyWords(int(SCRATCH), int(STATE), STATE_SIZE),
     seq(int(STATE), load32(FILL), set(fill)),
     seq(get(fill), int(0x80), store8(pad)),
-    seq(get(fill), int(pad + 1), ADD, int(0), int(2 * BLOCK - 1), get(fill), SUB, FILL_BYTES),
+    // Two blocks of zeros from there on: past them is what is written last.
+    Array.from({ length: (2 * BLOCK) / 16 }, (_, i) =>
+      seq(get(fill), int(0), SPLAT, storeWords(pad + 1 + 16 * i)),
+    ).flat(),
     seq(int(pad + BLOCK), set(end), get(fill), int(BLOCK - 9), GREATER),
     when(int(pad + 2 * BLOCK), set(end)),
     seq(int(STATE), load64(LENGTH), long(3), SHL64, set(bits)),

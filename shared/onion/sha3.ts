@@ -12,9 +12,9 @@ import {
   block,
   branch,
   branchIf,
-  COPY,
   type Code,
   call,
+  copyWords,
   EQUAL,
   type Func,
   GREATER,
@@ -164,7 +164,7 @@ function update(): Func {
 function digest(): Func {
   const flip = (at: Code, bits: number) => seq(at, at, load8(SCRATCH), int(bits), XOR, store8(SCRATCH));
   const body = seq(
-    seq(int(SCRATCH), int(STATE), int(FILL + 4), COPY),
+    copyWords(int(SCRATCH), int(STATE), FILL + 4),
     flip(seq(int(STATE), load32(FILL)), SUFFIX),
     flip(int(RATE - 1), LAST),
     seq(int(SCRATCH), call(PERMUTE)),

@@ -28,6 +28,15 @@ export function batchOf(bodies: readonly Uint8Array[], shift = 0): CellBatch {
   return batch;
 }
 
+/** The same batch with its bytes copied to `room`, if there is some. */
+export function inPlace(batch: CellBatch, room: Buffer | undefined): CellBatch {
+  if (room) {
+    batch.buf.copy(room);
+    batch.buf = room;
+  }
+  return batch;
+}
+
 /** The bodies of a batch, copied. */
 export const bodiesOf = (batch: CellBatch): Buffer[] =>
   Array.from({ length: batch.n }, (_, i) =>

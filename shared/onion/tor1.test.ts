@@ -1,10 +1,11 @@
 import { createCipheriv } from 'node:crypto';
 import test from 'ava';
-import { BODY_SIZE } from '../cell/commands.js';
+import { takeArena } from '../bytes/arena.js';
+import { BODY_SIZE, CELL_SIZE } from '../cell/commands.js';
 import { fc } from '../testing/properties.js';
 import { vectors } from '../testing/vectors.js';
-import { Keystream, viewOf } from './keystream.js';
-import { batchOf, bodiesOf, keysOf } from './testing.js';
+import { Keystream } from './keystream.js';
+import { batchOf, bodiesOf, inPlace, keysOf } from './testing.js';
 import { tor1Client, tor1Relay } from './tor1.js';
 import { tor1Hs } from './tor1-hs.js';
 import type { HopKeys } from './types.js';
@@ -96,22 +97,24 @@ test('tor1-hs: cells of C tor, both ways', (t) => {
   }
 });
 
-test('the key stream is the cipher’s, whatever the batches', (t) => {
+test('the key stream is the cipher’s, whatever the batches and wherever they lie', (t) => {
+  const room = takeArena(8 + 40 * CELL_SIZE);
   t.notThrows(() =>
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 12 }),
         fc.constantFrom(16, 32),
         fc.nat(5),
-        (sizes, keySize, shift) => {
+        fc.boolean(),
+        (sizes, keySize, shift, there) => {
           const key = Buffer.alloc(keySize, 9);
           const stream = new Keystream(key);
           const whole = createCipheriv(`aes-${keySize * 8}-ctr`, key, Buffer.alloc(16));
           for (const size of sizes) {
             const bodies = Array.from({ length: size }, (_, i) => Buffer.alloc(BODY_SIZE, i));
-            const batch = batchOf(bodies, shift);
+            const batch = inPlace(batchOf(bodies, shift), there ? room : undefined);
             const around = Buffer.from(batch.buf);
-            stream.apply(batch, viewOf(batch.buf));
+            stream.apply(batch);
             const want = bodies.map((body) => whole.update(body));
             if (!Buffer.concat(bodiesOf(batch)).equals(Buffer.concat(want))) return false;
             // Nothing but the bodies changed.

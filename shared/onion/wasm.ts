@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ARENA_PAGES, arena } from '../bytes/arena.js';
 
 /** Instructions, or parts of a module, in bytes. */
 export type Code = readonly number[];
@@ -37,6 +38,7 @@ export const branchIf = (depth: number): Code => [0x0d, ...unsigned(depth)];
 export const block = (...body: Code[]): Code => [0x02, VOID, ...body.flat(), END];
 export const loop = (...body: Code[]): Code => [0x03, VOID, ...body.flat(), END];
 export const when = (...body: Code[]): Code => [0x04, VOID, ...body.flat(), END];
+export const whenElse = (then: Code, otherwise: Code): Code => [0x04, VOID, ...then, 0x05, ...otherwise, END];
 export const RETURN: Code = [0x0f];
 
 // Loads and stores by an offset from the address on the stack. No alignment is promised.
@@ -44,9 +46,11 @@ const access =
   (...opcode: number[]) =>
   (offset: number): Code => [...opcode, 0, ...unsigned(offset)];
 export const load8 = access(0x2d);
+export const load16 = access(0x2f);
 export const load32 = access(0x28);
 export const load64 = access(0x29);
 export const store8 = access(0x3a);
+export const store16 = access(0x3b);
 export const store32 = access(0x36);
 export const store64 = access(0x37);
 export const loadWords = access(0xfd, 0);
@@ -57,6 +61,8 @@ export const SUB: Code = [0x6b];
 export const AND: Code = [0x71];
 export const XOR: Code = [0x73];
 export const ROTL: Code = [0x77];
+export const SHL: Code = [0x74];
+export const NOT: Code = [0x45];
 export const EQUAL: Code = [0x46];
 export const NOT_EQUAL: Code = [0x47];
 export const LESS: Code = [0x49];
@@ -70,10 +76,6 @@ export const ROTL64: Code = [0x89];
 /** An unsigned 32-bit number made one of 64 bits, and the low half of such a one. */
 export const EXTEND: Code = [0xad];
 export const WRAP: Code = [0xa7];
-/** To, from and size from the stack. */
-export const COPY: Code = [0xfc, 10, 0, 0];
-/** To, byte and size from the stack. */
-export const FILL: Code = [0xfc, 11, 0];
 
 // Vectors of four 32-bit words.
 export const SPLAT: Code = [0xfd, 0x11];
@@ -98,24 +100,43 @@ export interface Func {
   readonly body: Code;
 }
 
-/** A module with its own memory of so many pages of 64 KB; functions call each other by their place, and are exported. */
-export function assemble(pages: number, funcs: readonly Func[]): Uint8Array {
+/** A module over the arena; functions call each other by their place, and are exported. */
+function assemble(funcs: readonly Func[]): Uint8Array {
   const types = funcs.map(({ params }) => [0x60, ...list(Array.from({ length: params }, () => [I32])), 0]);
   const bodies = funcs.map(({ locals = [], body }) =>
     sized([...list(locals.map(([n, type]) => [...unsigned(n), type])), ...body, END]),
   );
+  const limits = [1, ...unsigned(ARENA_PAGES), ...unsigned(ARENA_PAGES)];
   return Uint8Array.from([
     ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     ...section(1, types),
+    ...section(2, [[...text('cepa'), ...text('arena'), 2, ...limits]]),
     ...section(
       3,
       funcs.map((_, i) => unsigned(i)),
     ),
-    ...section(5, [[1, ...unsigned(pages), ...unsigned(pages)]]),
-    ...section(7, [
-      [...text('memory'), 2, 0],
-      ...funcs.map(({ name }, i) => [...text(name), 0, ...unsigned(i)]),
-    ]),
+    ...section(
+      7,
+      funcs.map(({ name }, i) => [...text(name), 0, ...unsigned(i)]),
+    ),
     ...section(10, bodies),
   ]);
 }
+
+/** What Node has, of which its types name nothing. */
+interface Wasm {
+  readonly Module: new (binary: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
+}
+
+/** The functions, compiled; numbers for them are addresses in the arena. `T` names them. */
+export function compile<T>(funcs: readonly Func[]): T {
+  const { Module, Instance } = (globalThis as unknown as { WebAssembly: Wasm }).WebAssembly;
+  return new Instance(new Module(assemble(funcs)), { cepa: { arena } }).exports as T;
+}
+
+/** Copies so many bytes, rounded up to 16, between what two pieces of code give the addresses of. */
+export const copyWords = (to: Code, from: Code, size: number): Code =>
+  Array.from({ length: Math.ceil(size / 16) }, (_, i) =>
+    seq(to, from, loadWords(16 * i), storeWords(16 * i)),
+  ).flat();

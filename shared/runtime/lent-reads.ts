@@ -6,6 +6,7 @@
  * @module
  */
 import type { Socket } from 'node:net';
+import { takeArena } from '../bytes/arena.js';
 
 /**
  * Bytes of a TLS record at most: 31 cells (cell/commands: CELL_SIZE) instead of 16,384 bytes, so that a record, which is
@@ -19,15 +20,12 @@ interface Lending {
   readonly usual: Buffer;
 }
 
-const lending = (size: number, usual: number): Lending => {
-  const buffer = Buffer.allocUnsafeSlow(size);
-  return { buffer, usual: buffer.subarray(0, usual) };
-};
+const lending = (buffer: Buffer, usual: number): Lending => ({ buffer, usual: buffer.subarray(0, usual) });
 
 /** For links: Node hands plain text over by the TLS record, of 16,384 bytes at most. */
-export const linkReads = lending(16 * 1024, RECORD_SIZE);
+export const linkReads = lending(takeArena(16 * 1024), RECORD_SIZE);
 /** For other connections: as much as libuv reads at a time. */
-export const plainReads = lending(64 * 1024, 64 * 1024);
+export const plainReads = lending(Buffer.allocUnsafeSlow(64 * 1024), 64 * 1024);
 
 /** What takes chunks. They are gone when it returns. */
 export type ChunkSink = (chunk: Buffer) => void;

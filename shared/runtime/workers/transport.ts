@@ -11,6 +11,7 @@
  * @module
  */
 import { Worker } from 'node:worker_threads';
+import { takeArena } from '../../bytes/arena.js';
 import { realTransport } from '../real.js';
 import type {
   ConnHandlers,
@@ -52,7 +53,7 @@ const TELL_TAKEN = 64 * 1024;
 const SCRIPT = new URL('./thread.js', import.meta.url);
 
 /** What connections are lent: memory of one thread alone is cheaper to work on, in place and several times over. */
-const lent = Buffer.allocUnsafeSlow(RING_BYTES / 8);
+const lent = takeArena(RING_BYTES / 8);
 
 function lentCopy(body: Buffer): Buffer {
   copyInto(lent, 0, body);
