@@ -19,9 +19,9 @@ import { CircuitLeg, type LegHost, LOW_MARK } from './leg.js';
 import type { LinkStats } from './stats.js';
 import type { ChannelHandler, Leg, LegHandler, PeerIdentity } from './types.js';
 
-/** Cells of one write: four TLS records of 31 cells. */
-const MAX_WRITE_CELLS = 124;
-/** What is written to connections that use it up at once: sixteen pages less a write to take and to collect. */
+/** Cells of one write: ten TLS records of 31 cells, more than a circuit's queue has when it is full. */
+const MAX_WRITE_CELLS = 310;
+/** What is written to connections that use it up at once. */
 const outgoing = Buffer.allocUnsafeSlow(MAX_WRITE_CELLS * CELL_SIZE);
 /** DESTROYs that may wait for a peer that reads nothing; past that the peer is given up. */
 const MAX_PENDING_DESTROYS = 65_536;

@@ -80,6 +80,11 @@ export function availableMemory(): number {
 
 /** Bytes a socket may hold before `write` says no. */
 const WRITE_HIGH_WATER = 256 * 1024;
+/**
+ * The same of a link: any. What its channel keeps until the last write is with the operating system can still be put in
+ * another order, and is encrypted where it lies instead of being copied (`usesUp`).
+ */
+const LINK_HIGH_WATER = 1;
 /** How long a dial may take when the caller does not say, in milliseconds. */
 const DEFAULT_DIAL_TIMEOUT = 30_000;
 /** How long a peer may take over the TLS handshake, in milliseconds. */
@@ -362,6 +367,7 @@ export async function dialTls(to: NetAddress, options?: DialOptions): Promise<Tl
   const reads = new LentReads(linkReads);
   const socket = tls.connect({
     ...connectOptions(to, options),
+    highWaterMark: LINK_HIGH_WATER,
     onread: reads.onread,
     // Certificates of the link say nothing: identity is proved in the CERTS cell.
     rejectUnauthorized: false,
@@ -454,7 +460,7 @@ export function listenGated(
     const socket = new tls.TLSSocket(raw, {
       isServer: true,
       secureContext,
-      highWaterMark: WRITE_HIGH_WATER,
+      highWaterMark: LINK_HIGH_WATER,
       allowHalfOpen: true,
     } as tls.TLSSocketOptions);
     const reads = new LentReads(linkReads);
