@@ -50,12 +50,27 @@ export class Layers {
    * together, while `take` says to go on. Returns how many cells are of no hop.
    */
   open(batch: CellBatch, take: TakeCells, goOn: () => boolean): number {
+    for (let n = 0; n < this.layers.length; n++) {
+      const layer = this.layers[n]!;
+      const known = layer.openBackward(batch, marks);
+      if (known === 0) continue;
+      if (known < batch.n) return this.openMixed(batch, n, take, goOn);
+      // All are of one hop, as nearly always: there is nothing to tell apart.
+      if (goOn()) take(n, batch, marks, (i) => layer.openTag(i));
+      return 0;
+    }
+    return batch.n;
+  }
+
+  /** The same from where layer `first` is off, and `marks` has those that are of its hop. */
+  private openMixed(batch: CellBatch, first: number, take: TakeCells, goOn: () => boolean): number {
     rest.buf = batch.buf;
     rest.n = batch.n;
     rest.at.set(batch.at);
     for (let i = 0; i < batch.n; i++) places[i] = i;
     owners.fill(NOBODY, 0, batch.n);
-    for (let n = 0; n < this.layers.length && rest.n > 0; n++)
+    this.claim(first);
+    for (let n = first + 1; n < this.layers.length && rest.n > 0; n++)
       if (this.layers[n]!.openBackward(rest, marks) > 0) this.claim(n);
     const unknown = rest.n;
     for (let from = 0; from < batch.n && goOn(); ) from = this.handOut(batch, from, take);

@@ -81,10 +81,11 @@ export class CellQueue {
     return this.first?.since;
   }
 
-  private room(now: number): Block {
+  /** A block with room; a fresh one is large where so many cells are to come. */
+  private room(coming: number, now: number): Block {
     const { last } = this;
     if (last && last.tail < last.cells) return last;
-    const block = acquire(last ? BLOCK_CELLS : FIRST_CELLS, now);
+    const block = acquire(last || coming > FIRST_CELLS ? BLOCK_CELLS : FIRST_CELLS, now);
     this.account.queuedBytes += block.buf.length;
     if (last) last.next = block;
     else this.first = block;
@@ -99,7 +100,7 @@ export class CellQueue {
   pushCells(circuitId: number, batch: CellBatch, from: number, to: number, now: number): void {
     const { buf, at } = batch;
     for (let i = from; i < to; ) {
-      const block = this.room(now);
+      const block = this.room(to - i, now);
       const most = Math.min(to - i, block.cells - block.tail);
       const start = at[i]!;
       let run = 1;
@@ -116,7 +117,7 @@ export class CellQueue {
 
   /** Appends a cell made of its parts. */
   push(circuitId: number, command: number, body: Uint8Array, now: number): void {
-    const block = this.room(now);
+    const block = this.room(1, now);
     writeFixed(block.buf, block.tail * CELL_SIZE, circuitId, command, body);
     block.tail++;
     this.length++;

@@ -101,8 +101,10 @@ interface Exports {
   recognize(n: number): void;
 }
 
-/** Does `body` for each of the placed cells: `CELL` is where its body is, `TAG` and `MARK` where its marks belong. */
+// Locals of what follows.
 const [NUMBER, NEXT, CELL, TAG, MARK, FOUND] = [0, 1, 2, 3, 4, 5];
+
+/** Does `body` for each of the placed cells: `CELL` is where its body is, `TAG` and `MARK` where its marks belong. */
 const forEachCell = (name: string, body: Code, after: Code): Func => ({
   name,
   params: 1,
