@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { choosePath } from '../client/path.js';
 import { EXIT, GUARD, MIDDLE, seededRandom, sketchNetwork, sketchRules } from '../client/testing.js';
 import { tally } from '../directory/tally.js';
+import { takeArena } from '../shared/bytes/arena.js';
 import { CellBatch } from '../shared/cell/batch.js';
 import { CELL_HEADER_SIZE, CELL_SIZE, Command } from '../shared/cell/commands.js';
 import { CellDecoder } from '../shared/cell/frame.js';
@@ -63,9 +64,10 @@ function report(name: string, microseconds: number, tor?: number): void {
 const { values } = parseArgs({ options: { 'tor-bench': { type: 'string' } } });
 const tor = values['tor-bench'] === undefined ? undefined : runTorBench(values['tor-bench']);
 
+/** Cells where links read them to. */
 function chunkOf(circuits: number): Buffer {
-  const chunk = osRandom.bytes(CELLS * CELL_SIZE);
-  const buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+  const buffer = takeArena(CELLS * CELL_SIZE);
+  buffer.set(osRandom.bytes(buffer.length));
   for (let i = 0; i < CELLS; i++) {
     buffer.writeUInt32BE(1 + (i % circuits), i * CELL_SIZE);
     buffer[i * CELL_SIZE + 4] = Command.RELAY;

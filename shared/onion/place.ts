@@ -16,14 +16,21 @@ const positions = new Int32Array(addresses.buffer, addresses.byteOffset, MAX_BAT
 /** Where, in the arena, the addresses of the bodies are: 32 bits each. */
 export const POSITIONS = addresses.byteOffset;
 
+/** How many cells from number `from` on lie side by side. */
+function runFrom({ n, at }: CellBatch, from: number): number {
+  let run = 1;
+  while (from + run < n && at[from + run] === at[from]! + run * CELL_SIZE) run++;
+  return run;
+}
+
+const bytesOf = (run: number): number => (run - 1) * CELL_SIZE + BODY_SIZE;
+
 /** Copies the bodies of a batch, what is between them included: that of cell `i` to `CELL_SIZE * i`. */
-function stageCells({ buf, n, at }: CellBatch): void {
-  for (let i = 0; i < n; ) {
-    const start = at[i]!;
-    let run = 1;
-    while (i + run < n && at[i + run] === start + run * CELL_SIZE) run++;
-    stage.set(buf.subarray(start, start + (run - 1) * CELL_SIZE + BODY_SIZE), i * CELL_SIZE);
-    i += run;
+function stageCells(batch: CellBatch): void {
+  const { buf, n, at } = batch;
+  for (let i = 0, run = 0; i < n; i += run) {
+    run = runFrom(batch, i);
+    stage.set(buf.subarray(at[i]!, at[i]! + bytesOf(run)), i * CELL_SIZE);
   }
 }
 
@@ -40,10 +47,12 @@ export function place(batch: CellBatch): void {
 }
 
 /** Comes after the work on cells that were placed. */
-export function putBack({ buf, n, at }: CellBatch): void {
+export function putBack(batch: CellBatch): void {
+  const { buf, n, at } = batch;
   if (inArena(buf)) return;
-  for (let i = 0; i < n; i++) {
+  for (let i = 0, run = 0; i < n; i += run) {
+    run = runFrom(batch, i);
     const from = i * CELL_SIZE;
-    buf.set(stage.subarray(from, from + BODY_SIZE), at[i]!);
+    buf.set(stage.subarray(from, from + bytesOf(run)), at[i]!);
   }
 }
