@@ -21,6 +21,7 @@ const at = (file: string, name: string) => [
   ...TLS_READ,
 ];
 const WRITE = 'JS:*writeOrBuffer node:internal/streams/writable:548:23';
+const wasm = (n: number) => `JS:wasm-function[${n}]-${n}-turbofan`;
 const flush = at('shared/link/channel.js', 'flush');
 
 const STACKS: readonly (readonly [CostPart, ...(readonly Frame[])])[] = [
@@ -34,7 +35,9 @@ const STACKS: readonly (readonly [CostPart, ...(readonly Frame[])])[] = [
   ['decode, dispatch', 'Builtins_LoadIC', ...at('shared/link/channel.js', 'relay')],
   ['layers (AES)', 'v8::internal::BackingStore::Allocate', ...at('shared/onion/keystream.js', 'next')],
   ['layers (AES)', 'aesni_ctr32_encrypt_blocks'],
-  ['digest (SHA-1)', 'JS:wasm-function[0]-0-turbofan', ...at('shared/onion/running-hash.js', 'sign')],
+  ['digest (SHA-1)', ...[0, 1, 3].map(wasm), ...at('shared/onion/running-hash.js', 'sign')],
+  ['layers (AES)', wasm(0), ...at('relay/circuit.js', 'backward')],
+  ['streams, windows', wasm(0), ...at('shared/onion/circuit-end.js', 'deliver')],
   ['digest (SHA-1)', ...at('shared/onion/running-hash.js', 'recognize')],
   ['streams, windows', '__memmove_avx_unaligned_erms', ...at('shared/onion/packer.js', 'packStream')],
   ['streams, windows', ...at('client/app-connection.js', 'fromStream')],

@@ -41,14 +41,14 @@ const MODULES: readonly (readonly [RegExp, CostPart])[] = [
   [/shared\/link\/channel\.js:(?:flush|fillFromLegs|flushLater)$/, 'queues'],
   [/shared\/link\/(?:cell-queue|ewma|leg)\.js/, 'queues'],
   [/shared\/onion\/(?:keystream|place)\.js|shared\/circuit\/layers\.js/, 'layers (AES)'],
-  [/shared\/onion\/(?:running-hash|sha1|direction|wasm)\.js|wasm-function/, 'digest (SHA-1)'],
+  [/shared\/onion\/(?:running-hash|sha1|direction)\.js/, 'digest (SHA-1)'],
   [/shared\/(?:onion|circuit)\/|relay\/(?:streams|exit)|client\//, 'streams, windows'],
   [/shared\/(?:cell|link|bytes)\/|relay\/circuit\.js/, 'decode, dispatch'],
   [/relay\//, 'limits, counters'],
   [/shared\/runtime\/(?:lent-reads|passing)\.js/, 'read: into JavaScript'],
   [/shared\/runtime\//, 'write: Node'],
   [
-    /node:internal\/(?:streams\/writable|streams\/destroy|stream_base_commons:(?:write|on?WriteComplete))/,
+    /node:internal\/(?:streams\/writable|streams\/destroy|stream_base_commons:(?:write|onWriteComplete))/,
     'write: Node',
   ],
   [/node:net:Socket\._?write|node:internal\/crypto\/random/, 'write: Node'],
@@ -64,6 +64,9 @@ const ALLOCATES =
   /^(?:_?_?int_(?:malloc|free|realloc)|malloc|free|cfree|calloc|realloc|unlink_chunk|sysmalloc|operator (?:new|delete))/;
 /** OpenSSL's assembly keeps no frame pointer: nothing is seen below it. */
 const TLS_CIPHER = /ghash|gcm|aesni_gcm/i;
+/** A function of WebAssembly, and what calls those that are for streams. */
+const WASM = /^JS:wasm-function/;
+const STREAMS_ABOVE = /shared\/onion\/(?:packer|circuit-end|cell-data)\.js/;
 const LAYER_CIPHER = /aesni_ctr32_encrypt|ctr128/;
 
 /** Frames of Node's own that say what is done, innermost first; those of the kernel below them are a system call's. */
@@ -103,6 +106,7 @@ export function partOf(whole: readonly Frame[]): CostPart {
     return 'waiting and waking up';
   if (TLS_CIPHER.test(leaf)) return "TLS's cipher, in and out";
   if (LAYER_CIPHER.test(leaf)) return 'layers (AES)';
+  if (WASM.test(leaf)) return wasmPart(stack);
   const inKernel = within(stack, /_64_after_hwframe/);
   for (const [at, frame] of stack.entries()) {
     const script = SCRIPT.exec(frame)?.groups;
@@ -113,6 +117,15 @@ export function partOf(whole: readonly Frame[]): CostPart {
   if (within(stack, /CheckImmediate|RunAndClearNative|uv__run_check/)) return 'write: Node';
   if (ALLOCATES.test(leaf) || /^__(?:memset|memmove|strcmp)/.test(leaf)) return 'allocation, libc';
   return 'the rest';
+}
+
+/** Only digests have functions that call each other; the XOR of key stream, and copies for streams, are one each. */
+function wasmPart(stack: readonly Frame[]): CostPart {
+  const depth = stack.findIndex((frame) => !WASM.test(frame));
+  if (depth !== 1) return 'digest (SHA-1)';
+  return within(stack, STREAMS_ABOVE) && !within(stack, /keystream\.js/)
+    ? 'streams, windows'
+    : 'layers (AES)';
 }
 
 function scriptPart(
