@@ -213,23 +213,22 @@ export class RunningDigest extends RunningHash implements CellDigest {
   private tags = new Uint8Array(0);
 
   sign(batch: CellBatch): void {
-    place(batch);
-    this.load();
-    this.module.sign(batch.n);
-    this.store();
-    putBack(batch);
-    this.keepTags(batch.n);
+    this.goThrough(batch, this.module.sign);
   }
 
   recognize(batch: CellBatch, mine: Uint8Array): number {
+    this.goThrough(batch, this.module.recognize);
+    for (let i = 0; i < batch.n; i++) mine[i] = marks[i]!;
+    return count.readInt32LE();
+  }
+
+  private goThrough(batch: CellBatch, work: (n: number) => void): void {
     place(batch);
     this.load();
-    this.module.recognize(batch.n);
+    work(batch.n);
     this.store();
     putBack(batch);
     this.keepTags(batch.n);
-    for (let i = 0; i < batch.n; i++) mine[i] = marks[i]!;
-    return count.readInt32LE();
   }
 
   private keepTags(n: number): void {
