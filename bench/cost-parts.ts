@@ -64,10 +64,10 @@ const ALLOCATES =
   /^(?:_?_?int_(?:malloc|free|realloc)|malloc|free|cfree|calloc|realloc|unlink_chunk|sysmalloc|operator (?:new|delete))/;
 /** OpenSSL's assembly keeps no frame pointer: nothing is seen below it. */
 const TLS_CIPHER = /ghash|gcm|aesni_gcm/i;
+const LAYER_CIPHER = /aesni_ctr32_encrypt|ctr128/;
 /** A function of WebAssembly, and what calls those that are for streams. */
 const WASM = /^JS:wasm-function/;
 const STREAMS_ABOVE = /shared\/onion\/(?:packer|circuit-end|cell-data)\.js/;
-const LAYER_CIPHER = /aesni_ctr32_encrypt|ctr128/;
 
 /** Frames of Node's own that say what is done, innermost first; those of the kernel below them are a system call's. */
 const NATIVE: readonly (readonly [RegExp, (inKernel: boolean) => CostPart])[] = [

@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { RELAY_DATA_SIZE } from '../shared/cell/commands.js';
 import { type CostPart, PARTS, partOf, StackReader } from './cost-parts.js';
 import { type Part, Path, THIS_BUILD } from './three-hops.js';
 
@@ -29,15 +30,15 @@ const { values } = parseArgs({
   },
 });
 
-/** Bytes of data in a full cell (tor-spec 6.3, tor1). */
-const CELL_DATA = 498;
+/** Where V8 leaves the names of functions, and `perf` looks for them. */
+const MAPS = '/tmp';
 /** Stacks a second; not a round number, so that it keeps step with no timer. */
 const RATE = 1999;
 
 const kind = values.kind === 'up' ? 'up' : 'down';
 const streams = Number(values.streams);
 
-/** `perf` while `work` runs; the file it wrote. */
+/** Has `perf` write to a file while `work` runs. */
 async function recorded(pids: readonly number[], file: string, work: () => Promise<void>): Promise<void> {
   const args = ['record', '-q', '-g', '-F', String(RATE), '-o', file, '-p', pids.join(',')];
   const perf = spawn('perf', args, { stdio: ['ignore', 'ignore', 'inherit'] });
@@ -82,17 +83,18 @@ try {
   const nanoseconds = (part: Part, what: CostPart) => {
     const parts = found.get(pids.get(part)!) ?? new Map<CostPart, number>();
     const all = [...parts.values()].reduce((sum, count) => sum + count, 0);
-    return ((parts.get(what) ?? 0) / all) * figures[part]! * CELL_DATA;
+    return ((parts.get(what) ?? 0) / all) * figures[part]! * RELAY_DATA_SIZE;
   };
   console.log(`${kind}, ${streams} streams, ${figures['MB/s']!.toFixed(0)} MB/s, CPU ns a cell`);
   console.log(`| part | ${columns.join(' | ')} |`);
   console.log(`| --- |${' --- |'.repeat(columns.length)}`);
   for (const what of PARTS)
     console.log(`| ${what} | ${columns.map((part) => nanoseconds(part, what).toFixed(0)).join(' | ')} |`);
-  console.log(`| all | ${columns.map((part) => (figures[part]! * CELL_DATA).toFixed(0)).join(' | ')} |`);
+  console.log(
+    `| all | ${columns.map((part) => (figures[part]! * RELAY_DATA_SIZE).toFixed(0)).join(' | ')} |`,
+  );
 } finally {
   await path.stop();
-  for (const child of path.children.values())
-    rmSync(join(tmpdir(), `perf-${child.pid}.map`), { force: true });
+  for (const child of path.children.values()) rmSync(join(MAPS, `perf-${child.pid}.map`), { force: true });
   rmSync(folder, { recursive: true, force: true });
 }

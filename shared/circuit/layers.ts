@@ -34,9 +34,7 @@ export class Layers {
 
   /** Does ahead what the first cells through the newest hop would wait for. */
   ready(): void {
-    const newest = this.layers.at(-1);
-    newest?.forward.stream.ready();
-    newest?.backward.stream.ready();
+    this.layers.at(-1)?.ready();
   }
 
   /** Sets the digest for hop `n` (from 0) and puts on its layer and those before it. */

@@ -54,8 +54,9 @@ function setUp(options: SetUp = {}) {
     remote: { host: '127.0.0.2', port: 9001 },
     local: { host: '127.0.0.1', port: 1 },
     writableLength: 0,
-    write(bytes: Uint8Array) {
+    write(this: { writableLength: number }, bytes: Uint8Array) {
       writes.push(Buffer.from(bytes));
+      if (!state.room) this.writableLength += bytes.length;
       return state.room;
     },
     end: () => {
@@ -319,6 +320,22 @@ test('how long what was sent counts is up to the limits, down to nothing', (t) =
     channel.drained();
     t.is(written()[0]!.circuitId, (first === 'early' ? early : late).circuitId, `${halflife}`);
   }
+});
+
+test('a channel that is closed while a write is under way hands over what waits, up to a bound', (t) => {
+  const { channel, clock, writes, state } = setUp();
+  const leg = channel.openLeg(record().handler);
+  state.room = false;
+  leg.send(batchOf(1));
+  clock.turn();
+  t.is(writes.length, 1);
+  for (let i = 0; i < 20; i++) leg.send(batchOf(100));
+  channel.close('enough');
+  t.deepEqual(
+    writes.map(({ length }) => length / CELL_SIZE),
+    [1, 310, 310],
+  );
+  t.true(state.ended);
 });
 
 test('full and writable: once over the high mark, once below the low mark', (t) => {

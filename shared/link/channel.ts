@@ -25,6 +25,8 @@ const MAX_WRITE_CELLS = 310;
 const outgoing = Buffer.allocUnsafeSlow(MAX_WRITE_CELLS * CELL_SIZE);
 /** DESTROYs that may wait for a peer that reads nothing; past that the peer is given up. */
 const MAX_PENDING_DESTROYS = 65_536;
+/** Bytes a connection may be left with when it is closed. */
+const MAX_LAST_BYTES = 256 * 1024;
 /** Milliseconds a closed connection gets to hand over what was written. */
 const LINGER = 5_000;
 
@@ -342,6 +344,11 @@ export class LinkChannel implements LegHost {
     this.clock.defer(this.flushLater);
   }
 
+  /** Cells that were not written, its own among them. */
+  private get unsent(): number {
+    return this.destroys.length / 2 + this.controls.length + this.waiting;
+  }
+
   /** The connection has room again. */
   drained(): void {
     this.blocked = false;
@@ -355,7 +362,7 @@ export class LinkChannel implements LegHost {
     this.turns.advance(now, this.legs.values());
     const relieved: CircuitLeg[] = [];
     while (!this.blocked) {
-      const cells = Math.min(this.destroys.length / 2 + this.controls.length + this.waiting, MAX_WRITE_CELLS);
+      const cells = Math.min(this.unsent, MAX_WRITE_CELLS);
       if (cells === 0) break;
       const size = cells * CELL_SIZE;
       const out = this.conn.usesUp ? outgoing.subarray(0, size) : Buffer.allocUnsafe(size);
@@ -409,7 +416,11 @@ export class LinkChannel implements LegHost {
 
   close(reason: string): void {
     if (!this.open) return;
-    this.flush();
+    // A write that is under way is no reason to lose what waits behind it, as far as memory goes.
+    do {
+      this.blocked = false;
+      this.flush();
+    } while (this.open && this.unsent > 0 && this.writing < MAX_LAST_BYTES);
     this.conn.end();
     // A peer that does not read would keep the connection for ever.
     this.clock.setTimer(LINGER, () => this.conn.destroy());

@@ -7,64 +7,47 @@
 import { takeArena } from '../bytes/arena.js';
 import type { CellBatch } from '../cell/batch.js';
 import { RELAY_DATA_SIZE, RELAY_HEADER_SIZE } from '../cell/commands.js';
-import { POSITIONS, place } from './place.js';
+import { eachPlaced, place } from './place.js';
 import {
-  ADD,
-  block,
-  branch,
-  branchIf,
+  advance,
   type Code,
   compile,
-  EQUAL,
   type Func,
   get,
   I32,
-  int,
   load16,
-  load32,
   loadWords,
-  loop,
-  SHL,
   seq,
-  set,
   store16,
   storeWords,
 } from './wasm.js';
 
 const [NEXT, END, PIECE, CELL] = [0, 1, 2, 3];
+/** Where the last bytes of a cell's data are: 498 is two more than a multiple of 16. */
+const LAST = RELAY_DATA_SIZE & ~15;
+
+/** How to reach a place that is so many bytes after what a local says. */
+interface Reach {
+  readonly local: number;
+  readonly offset: number;
+}
+const DATA: Reach = { local: CELL, offset: RELAY_HEADER_SIZE };
+const OUTSIDE: Reach = { local: PIECE, offset: 0 };
 
 /** `name(first, end, piece)`: copies the data of the placed cells from number `first` to before `end`, one way. */
-function copier(name: string, to: Code, from: Code): Func {
-  const addressOf = (n: number) => seq(get(n), int(2), SHL, int(POSITIONS), ADD, set(n));
-  const step = (n: number, size: number) => seq(get(n), int(size), ADD, set(n));
-  const words = Array.from({ length: RELAY_DATA_SIZE >> 4 }, (_, i) =>
-    seq(to, from, loadWords(16 * i), storeWords(16 * i)),
-  );
-  // 498 is two more than a multiple of 16.
-  const last = RELAY_DATA_SIZE & ~15;
-  return {
-    name,
-    params: 3,
-    locals: [[1, I32]],
-    body: seq(
-      seq(addressOf(NEXT), addressOf(END)),
-      block(
-        loop(
-          seq(get(NEXT), get(END), EQUAL, branchIf(1)),
-          seq(get(NEXT), load32(0), int(RELAY_HEADER_SIZE), ADD, set(CELL)),
-          ...words,
-          seq(to, from, load16(last), store16(last)),
-          seq(step(NEXT, 4), step(PIECE, RELAY_DATA_SIZE), branch(0)),
-        ),
-      ),
-    ),
-  };
+function copier(name: string, to: Reach, from: Reach): Func {
+  type Access = (offset: number) => Code;
+  const copy = (at: number, load: Access, store: Access) =>
+    seq(get(to.local), get(from.local), load(from.offset + at), store(to.offset + at));
+  const words = Array.from({ length: LAST / 16 }, (_, i) => copy(16 * i, loadWords, storeWords));
+  const cell = seq(...words, copy(LAST, load16, store16), advance(PIECE, RELAY_DATA_SIZE));
+  return { name, params: 3, locals: [[1, I32]], body: eachPlaced(NEXT, END, CELL, cell) };
 }
 
 type Copy = (first: number, end: number, piece: number) => void;
 const code = compile<{ collect: Copy; spread: Copy }>([
-  copier('collect', get(PIECE), get(CELL)),
-  copier('spread', get(CELL), get(PIECE)),
+  copier('collect', OUTSIDE, DATA),
+  copier('spread', DATA, OUTSIDE),
 ]);
 
 /** Room for the data of so many cells. */

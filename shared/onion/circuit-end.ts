@@ -180,7 +180,7 @@ export class CircuitEnd implements StreamHost {
     const at = batch.at[i]!;
     const command = buf[at]!;
     const id = (buf[at + 3]! << 8) | buf[at + 4]!;
-    const size = (buf[at + 9]! << 8) | buf[at + 10]!;
+    const size = dataSize(batch, i);
     if (size > RELAY_DATA_SIZE) throw new DecodeError('relay cell.length', `${size} is more than fits`);
     const from = at + RELAY_HEADER_SIZE;
     if (command === RelayCommand.DATA) this.data(i, id, size, tagOf);
@@ -366,8 +366,10 @@ export class CircuitEnd implements StreamHost {
   }
 }
 
-const dataSize = ({ buf, at }: CellBatch, i: number): number =>
-  buf.readUInt16BE(at[i]! + RELAY_HEADER_SIZE - 2);
+const dataSize = ({ buf, at }: CellBatch, i: number): number => {
+  const end = at[i]! + RELAY_HEADER_SIZE;
+  return (buf[end - 2]! << 8) | buf[end - 1]!;
+};
 
 /** Copies the data of cells `first` to `last` of a batch that was placed; all but the last are full. */
 function gatherRun(batch: CellBatch, first: number, last: number, filled: number): number {

@@ -30,7 +30,7 @@ export interface CellDigest {
 
 /** One direction of one hop. */
 export class Direction {
-  readonly stream: Keystream;
+  private readonly stream: Keystream;
   private readonly digest: CellDigest;
 
   /** `key` as `Keystream` takes it. */
@@ -43,30 +43,27 @@ export class Direction {
     this.stream.apply(batch);
   }
 
+  /** Sets the digests of cells that have no layer yet, and zeros there, and puts it on. */
   seal(batch: CellBatch): void {
-    this.sign(batch);
+    this.digest.sign(batch);
     this.stream.apply(batch);
   }
 
+  /** Takes the layer off, and marks those of the cells that are for this end; returns how many. */
   open(batch: CellBatch, mine: Uint8Array): number {
     this.stream.apply(batch);
-    return this.recognize(batch, mine);
-  }
-
-  /** Sets the digests of cells that have no layer yet, and zeros there. */
-  sign(batch: CellBatch): void {
-    this.digest.sign(batch);
-  }
-
-  /** Marks those of the cells, layer off, that are for this end; returns how many. */
-  recognize(batch: CellBatch, mine: Uint8Array): number {
     // A cell that goes on has zeros there once in 65,536: nothing is hashed at a relay in the middle.
     if (mayBeHere(batch)) return this.digest.recognize(batch, mine);
     mine.fill(0, 0, batch.n);
     return 0;
   }
 
-  /** After `sign` or `recognize`: the SENDME tag of cell `i`; a fresh copy. */
+  /** Does ahead what the first cell would wait for. */
+  ready(): void {
+    this.stream.ready();
+  }
+
+  /** After `seal` or `open`: the SENDME tag of cell `i`; a fresh copy. */
   tag(i: number): Uint8Array {
     return this.digest.tag(i);
   }
@@ -82,9 +79,8 @@ function mayBeHere({ buf, n, at }: CellBatch): boolean {
 
 /** A client's view of one hop, or an onion service's of its client: the mirror image of RelayLayer. */
 export class ClientLayer {
-  /** Open to whoever works on several hops at once. */
-  readonly forward: Direction;
-  readonly backward: Direction;
+  private readonly forward: Direction;
+  private readonly backward: Direction;
 
   constructor(forward: Direction, backward: Direction) {
     this.forward = forward;
@@ -102,6 +98,11 @@ export class ClientLayer {
   /** Sets digest and layer on cells for this hop. */
   sealForward(batch: CellBatch): void {
     this.forward.seal(batch);
+  }
+  /** Does ahead what the first cells would wait for. */
+  ready(): void {
+    this.forward.ready();
+    this.backward.ready();
   }
   openTag(i: number): Uint8Array {
     return this.backward.tag(i);

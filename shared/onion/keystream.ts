@@ -4,8 +4,7 @@
  * Node's cipher makes key stream by the block, and WebAssembly XORs it onto the cells where they lie. A native call
  * costs far more than the AES of one cell, so key stream for a batch of `WHOLE_FROM` cells or more is made in one call,
  * and for smaller ones ahead, in blocks of 1, 2, 4 .. 16 cells, which grow as a circuit turns out to be busy: a fresh
- * circuit holds one, a busy one at most 8 KB a direction; blocks of 32 would save another tenth, and cost a relay with
- * ten thousand circuits 160 MB.
+ * circuit holds one, a busy one at most 8 KB a direction, which is 160 MB for ten thousand circuits both ways.
  *
  * @module
  */
@@ -13,15 +12,11 @@ import { type Cipher, createCipheriv } from 'node:crypto';
 import { takeArena } from '../bytes/arena.js';
 import { type CellBatch, MAX_BATCH } from '../cell/batch.js';
 import { BODY_SIZE } from '../cell/commands.js';
-import { POSITIONS, place, putBack } from './place.js';
+import { eachPlaced, place, putBack } from './place.js';
 import {
-  ADD,
-  block,
-  branch,
-  branchIf,
+  advance,
   type Code,
   compile,
-  EQUAL,
   type Func,
   get,
   I32,
@@ -30,8 +25,6 @@ import {
   load32,
   load64,
   loadWords,
-  loop,
-  SHL,
   seq,
   set,
   store8,
@@ -49,7 +42,7 @@ const WHOLE_FROM = 8;
 const MAX_PREFETCH = 16;
 
 // Shared by all circuits: it is used within one call only.
-const key = takeArena(MAX_BATCH * BODY_SIZE);
+const keyStream = takeArena(MAX_BATCH * BODY_SIZE);
 const zeros = Buffer.alloc(MAX_BATCH * BODY_SIZE);
 const NOTHING = Buffer.alloc(0);
 const ZERO_IV = Buffer.alloc(16);
@@ -57,30 +50,24 @@ const ZERO_IV = Buffer.alloc(16);
 /** `xor(first, end)`: XORs the key stream onto the placed cells from number `first` to before `end`. */
 function xor(): Func {
   const [next, end, cell, from] = [0, 1, 2, 3];
-  const part = (at: number, load: (offset: number) => Code, code: Code, store: (offset: number) => Code) =>
-    seq(get(cell), get(cell), load(at), get(from), load(at), code, store(at));
+  type Access = (offset: number) => Code;
+  const part = (at: number, load: Access, combine: Code, store: Access) =>
+    seq(get(cell), get(cell), load(at), get(from), load(at), combine, store(at));
   const words = Array.from({ length: BODY_SIZE >> 4 }, (_, i) => 16 * i);
+  // 509 is 13 more than a multiple of 16.
   const rest = BODY_SIZE & ~15;
-  const addressOf = (n: number) => seq(get(n), int(2), SHL, int(POSITIONS), ADD, set(n));
+  const body = seq(
+    ...words.map((at) => part(at, loadWords, XOR_WORDS, storeWords)),
+    part(rest, load64, XOR64, store64),
+    part(rest + 8, load32, XOR, store32),
+    part(rest + 12, load8, XOR, store8),
+    advance(from, BODY_SIZE),
+  );
   return {
     name: 'xor',
     params: 2,
     locals: [[2, I32]],
-    body: seq(
-      seq(addressOf(next), addressOf(end), int(key.byteOffset), set(from)),
-      block(
-        loop(
-          seq(get(next), get(end), EQUAL, branchIf(1)),
-          seq(get(next), load32(0), set(cell)),
-          ...words.map((at) => part(at, loadWords, XOR_WORDS, storeWords)),
-          // 509 is 13 more than a multiple of 16.
-          part(rest, load64, XOR64, store64),
-          part(rest + 8, load32, XOR, store32),
-          part(rest + 12, load8, XOR, store8),
-          seq(get(next), int(4), ADD, set(next), get(from), int(BODY_SIZE), ADD, set(from), branch(0)),
-        ),
-      ),
-    ),
+    body: seq(int(keyStream.byteOffset), set(from), eachPlaced(next, end, cell, body)),
   };
 }
 
@@ -117,12 +104,12 @@ export class Keystream {
       if (held > 0) {
         const to = Math.min(n, i + held);
         const size = (to - i) * BODY_SIZE;
-        key.set(this.ahead.subarray(this.used, this.used + size));
+        keyStream.set(this.ahead.subarray(this.used, this.used + size));
         this.used += size;
         code.xor(i, to);
         i = to;
       } else if (n - i >= WHOLE_FROM) {
-        key.set(this.next(n - i));
+        keyStream.set(this.next(n - i));
         code.xor(i, n);
         i = n;
       } else this.prefetch();

@@ -7,14 +7,28 @@
 import { inArena, takeArena } from '../bytes/arena.js';
 import { type CellBatch, MAX_BATCH } from '../cell/batch.js';
 import { BODY_SIZE, CELL_SIZE } from '../cell/commands.js';
+import {
+  ADD,
+  advance,
+  block,
+  branch,
+  branchIf,
+  type Code,
+  EQUAL,
+  get,
+  int,
+  load32,
+  loop,
+  SHL,
+  seq,
+  set,
+} from './wasm.js';
 
 /** Room for the largest batch; for other uses within one call, too. */
 export const stage = takeArena(MAX_BATCH * CELL_SIZE);
 
 const addresses = takeArena(4 * MAX_BATCH);
 const positions = new Int32Array(addresses.buffer, addresses.byteOffset, MAX_BATCH);
-/** Where, in the arena, the addresses of the bodies are: 32 bits each. */
-export const POSITIONS = addresses.byteOffset;
 
 /** How many cells from number `from` on lie side by side. */
 function runFrom({ n, at }: CellBatch, from: number): number {
@@ -55,4 +69,23 @@ export function putBack(batch: CellBatch): void {
     const from = i * CELL_SIZE;
     buf.set(stage.subarray(from, from + bytesOf(run)), at[i]!);
   }
+}
+
+/**
+ * Code that does `body` for each of the placed cells from number `next` to before `end`, locals that it uses up; `cell` is
+ * where the cell's body is then.
+ */
+export function eachPlaced(next: number, end: number, cell: number, body: Code): Code {
+  const addressOf = (n: number) => seq(get(n), int(2), SHL, int(addresses.byteOffset), ADD, set(n));
+  return seq(
+    seq(addressOf(next), addressOf(end)),
+    block(
+      loop(
+        seq(get(next), get(end), EQUAL, branchIf(1)),
+        seq(get(next), load32(0), set(cell)),
+        body,
+        seq(advance(next, 4), branch(0)),
+      ),
+    ),
+  );
 }

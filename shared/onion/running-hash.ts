@@ -17,13 +17,11 @@ import { takeArena } from '../bytes/arena.js';
 import { type CellBatch, MAX_BATCH } from '../cell/batch.js';
 import { BODY_SIZE } from '../cell/commands.js';
 import { type CellDigest, DIGEST, RECOGNIZED } from './direction.js';
-import { POSITIONS, place, putBack, stage } from './place.js';
+import { eachPlaced, place, putBack, stage } from './place.js';
 import { TAG_SIZE } from './types.js';
 import {
   ADD,
-  block,
-  branch,
-  branchIf,
+  advance,
   type Code,
   call,
   compile,
@@ -36,9 +34,7 @@ import {
   load16,
   load32,
   loadWords,
-  loop,
   NOT,
-  SHL,
   seq,
   set,
   store8,
@@ -110,17 +106,8 @@ const forEachCell = (name: string, body: Code, after: Code): Func => ({
   params: 1,
   locals: [[5, I32]],
   body: seq(
-    seq(int(POSITIONS), set(NEXT), int(tags.byteOffset), set(TAG), int(marks.byteOffset), set(MARK)),
-    seq(get(NUMBER), int(2), SHL, int(POSITIONS), ADD, set(NUMBER)),
-    block(
-      loop(
-        seq(get(NEXT), get(NUMBER), EQUAL, branchIf(1)),
-        seq(get(NEXT), load32(0), set(CELL)),
-        body,
-        seq(get(NEXT), int(4), ADD, set(NEXT), get(MARK), int(1), ADD, set(MARK)),
-        seq(get(TAG), int(TAG_SIZE), ADD, set(TAG), branch(0)),
-      ),
-    ),
+    seq(int(tags.byteOffset), set(TAG), int(marks.byteOffset), set(MARK)),
+    eachPlaced(NEXT, NUMBER, CELL, seq(body, advance(MARK, 1), advance(TAG, TAG_SIZE))),
     after,
   ),
 });

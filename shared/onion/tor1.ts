@@ -20,8 +20,8 @@ export function tor1Relay(keys: HopKeys): RelayLayer {
     wrapBackward: (batch) => backward.crypt(batch),
     sealBackward: (batch) => backward.seal(batch),
     ready() {
-      forward.stream.ready();
-      backward.stream.ready();
+      forward.ready();
+      backward.ready();
     },
     openTag: (i) => forward.tag(i),
     sealTag: (i) => backward.tag(i),

@@ -135,6 +135,9 @@ export function compile<T>(funcs: readonly Func[]): T {
   return new Instance(new Module(assemble(funcs)), { cepa: { arena } }).exports as T;
 }
 
+/** Adds a number to a local. */
+export const advance = (local: number, by: number): Code => seq(get(local), int(by), ADD, set(local));
+
 /** Copies so many bytes, rounded up to 16, between what two pieces of code give the addresses of. */
 export const copyWords = (to: Code, from: Code, size: number): Code =>
   Array.from({ length: Math.ceil(size / 16) }, (_, i) =>
