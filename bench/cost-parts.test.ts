@@ -43,7 +43,7 @@ const STACKS: readonly (readonly [CostPart, ...(readonly Frame[])])[] = [
   ['streams, windows', ...at('client/app-connection.js', 'fromStream')],
   ['queues', '__memmove_avx_unaligned_erms', ...at('shared/link/cell-queue.js', 'take')],
   ['queues', ...flush],
-  ['limits, counters', ...at('relay/bandwidth-limit.js', 'spend')],
+  ['limits, counters', ...at('shared/limits/bandwidth-limit.js', 'spend')],
   ['write: Node', 'Builtins_KeyedLoadIC_Megamorphic', WRITE, ...flush],
   ['write: TLS, copies', 'do_ssl3_write', 'SSL_write', 'node::crypto::TLSWrap::DoWrite', WRITE, ...flush],
   ['write: system calls', 'tcp_sendmsg', 'ksys_write', ...SYSCALL, '__GI___libc_write', WRITE, ...flush],

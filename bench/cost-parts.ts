@@ -44,7 +44,7 @@ const MODULES: readonly (readonly [RegExp, CostPart])[] = [
   [/shared\/onion\/(?:running-hash|sha1|direction)\.js/, 'digest (SHA-1)'],
   [/shared\/(?:onion|circuit)\/|relay\/(?:streams|exit)|client\//, 'streams, windows'],
   [/shared\/(?:cell|link|bytes)\/|relay\/circuit\.js/, 'decode, dispatch'],
-  [/relay\//, 'limits, counters'],
+  [/shared\/limits\/|relay\//, 'limits, counters'],
   [/shared\/runtime\/(?:lent-reads|passing)\.js/, 'read: into JavaScript'],
   [/shared\/runtime\//, 'write: Node'],
   [

@@ -6,6 +6,7 @@
  */
 import { EndReason } from '../shared/cell/commands.js';
 import type { ResolvedAnswer } from '../shared/cell/relay-cells.js';
+import type { Holder } from '../shared/limits/memory-ceiling.js';
 import type { Log } from '../shared/log/types.js';
 import type { Stream } from '../shared/onion/types.js';
 import type { Clock, Conn, Timer } from '../shared/runtime/types.js';
@@ -37,7 +38,7 @@ export interface AppPort {
 }
 
 /** One application connection. */
-export class AppConnection {
+export class AppConnection implements Holder {
   readonly conn: Conn;
   private readonly port: AppPort;
   private readonly parser: ProxyParser;
@@ -48,6 +49,8 @@ export class AppConnection {
   private early: Uint8Array[] = [];
   private earlyBytes = 0;
   private appEnded = false;
+  /** Monotonic milliseconds of the first write since the application had taken all. */
+  private heldSince = 0;
   /** Nothing came from the application since the last look. */
   private quiet = false;
   private timer: Timer | undefined;
@@ -66,6 +69,20 @@ export class AppConnection {
       drain: () => this.appDrained(),
       close: (error) => this.appClosed(error),
     });
+  }
+
+  // What the application has not taken
+
+  get memory(): number {
+    return this.conn.writableLength;
+  }
+
+  get waitingSince(): number | undefined {
+    return this.conn.writableLength > 0 ? this.heldSince : undefined;
+  }
+
+  kill(): void {
+    this.conn.destroy();
   }
 
   // From the application
@@ -189,6 +206,7 @@ export class AppConnection {
   }
 
   private fromStream(bytes: Buffer): void {
+    if (this.conn.writableLength === 0) this.heldSince = this.port.clock.monotonic();
     if (!this.conn.write(bytes)) this.stream!.pause();
   }
 

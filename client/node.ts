@@ -30,6 +30,7 @@ import { HeldStream } from './held-stream.js';
 import { loadOnionFiles, Onion, type OnionFiles } from './hs/onion.js';
 import { isInternal, isInternalHost } from './internal-address.js';
 import type { Isolation } from './isolation.js';
+import { ClientLimits, LIMIT_OPTIONS } from './limits.js';
 import type { Network } from './network.js';
 import { originFactory } from './origin-factory.js';
 import { pathRulesOf } from './path.js';
@@ -64,6 +65,7 @@ class Client implements ClientNode {
   readonly ports: { kind: 'socks' | 'http'; host: string; port: number }[] = [];
   private readonly options: Options;
   private readonly env: Env;
+  private readonly limits: ClientLimits;
   private readonly channels: LinkManager;
   private readonly guards: GuardManager;
   private readonly buildTimes: BuildTimes;
@@ -99,8 +101,14 @@ class Client implements ClientNode {
     this.bootstrap = new Bootstrap(log, env.report);
     const param = (name: string, fallback: number, min = 0, max = 2 ** 31 - 1): number =>
       this.network ? this.network.param(name, fallback, min, max) : Math.min(max, Math.max(min, fallback));
+    this.limits = new ClientLimits(options, env, {
+      links: () => this.channels,
+      applications: () => this.servers.flatMap((server) => [...server.applications]),
+    });
     this.channels = this.makeChannels(param);
-    const factory = originFactory({ clock, random, log: log.child('circuit') }, this.channels, param);
+    const { circuits, leaving } = this.limits;
+    const circuitEnv = { clock, random, log: log.child('circuit'), circuits };
+    const factory = originFactory(circuitEnv, this.channels, param);
     this.guards = new GuardManager(guardParams(undefined, options), random, saved.guards);
     this.buildTimes = new BuildTimes(buildTimeoutParams(param, options), saved.times, random);
     this.saver = new Saver(store, log, this.guards, this.buildTimes);
@@ -149,6 +157,8 @@ class Client implements ClientNode {
         guards: this.guards,
         buildTimes: this.buildTimes,
         channels: this.channels,
+        circuits,
+        leaving,
         param,
         network: () => this.circuitManager.network,
       },
@@ -160,7 +170,7 @@ class Client implements ClientNode {
   private makeChannels(
     param: (name: string, fallback: number, min: number, max: number) => number,
   ): LinkManager {
-    const { clock, random, log, transport } = this.env;
+    const { clock, random, log } = this.env;
     const { OutboundBindAddress, OutboundBindAddressOR } = this.options;
     const [localHost] = [...OutboundBindAddressOR, ...OutboundBindAddress].filter(
       (host) => !host.includes(':'),
@@ -168,7 +178,7 @@ class Client implements ClientNode {
     const { low, high, lowReduced, highReduced } = DEFAULT_PADDING_TIMES;
     const most = 60_000;
     return createChannelManager(
-      { clock, random, transport, log: log.child('link') },
+      { clock, random, transport: this.limits.transport, log: log.child('link') },
       {
         // A client carries nobody's circuits.
         handler: { create: (leg) => leg.destroy(DestroyReason.PROTOCOL), closed() {} },
@@ -274,6 +284,7 @@ class Client implements ClientNode {
     this.circuitManager.stop();
     this.sources.stop();
     await this.channels.close();
+    this.limits.stop();
     await this.saver.save(this.env.clock.monotonic(), true);
   }
 
@@ -315,11 +326,12 @@ class Client implements ClientNode {
     this.onion.tick();
   }
 
-  /** Takes over what can change while running: onion services and the keys for those of others, read anew. */
+  /** Takes over what can change while running: limits; onion services and the keys for those of others, read anew. */
   reload(next: Options): readonly (keyof Options)[] {
+    this.limits.reload(next);
     // One after the other: the last word counts.
     this.reloading = this.reloading.then(() => this.reloadOnion(next));
-    return ONION_OPTIONS;
+    return [...LIMIT_OPTIONS, ...ONION_OPTIONS];
   }
 
   private async reloadOnion(next: Options): Promise<void> {

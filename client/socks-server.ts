@@ -97,6 +97,11 @@ export class SocksServer implements AppPort {
     return this.listener;
   }
 
+  /** The connections. */
+  get applications(): Iterable<AppConnection> {
+    return this.connections;
+  }
+
   /** Connections of applications now. */
   get connectionCount(): number {
     return this.connections.size;

@@ -3,11 +3,12 @@ import { memoryLog } from '../shared/log/memory.js';
 import { SimWorld } from '../shared/runtime/sim/world.js';
 import { memoryStore } from '../shared/store/memory.js';
 import { Accounting, type AccountingSettings, type AccountingState, periodEdge } from './accounting.js';
-import { Hibernation } from './hibernation.js';
+import { accountingSettings, Hibernation } from './hibernation.js';
 import { optionsOf } from './testing.js';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
+const KB = 1024;
 const GB = 1024 ** 3;
 const ID = new Uint8Array(20).fill(7);
 
@@ -201,4 +202,12 @@ test('a damaged count is set aside, not believed', async (t) => {
   await world.until(hibernation.start(optionsOf('ORPort 9001', 'AccountingMax 2 GB')));
   t.is(hibernation.usage!.used, 0);
   t.true((await store.list('cepa-state')).some((name) => name.includes('damaged')));
+});
+
+test('accounting reckons with the rate in force', (t) => {
+  const most = (...lines: string[]) =>
+    accountingSettings(optionsOf('ORPort 9001', 'AccountingMax 1 TByte', ...lines))!.mostPerMinute;
+  t.is(most('BandwidthRate 100 KBytes'), 60 * 100 * KB);
+  t.is(most('RelayBandwidthRate 200 KBytes', 'RelayBandwidthBurst 300 KBytes'), 60 * 200 * KB);
+  t.is(most('RelayBandwidthBurst 300 KBytes'), 60 * 300 * KB);
 });

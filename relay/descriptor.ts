@@ -6,6 +6,7 @@
 import { toHex } from '../shared/bytes/text.js';
 import type { Ed25519Signer } from '../shared/crypto/ed25519.js';
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
+import { limitsOf } from '../shared/limits/bandwidth-limit.js';
 import { buildExtraInfo, parseExtraInfo } from '../shared/netdoc/extra-info.js';
 import type { ExitPolicy } from '../shared/netdoc/policy.js';
 import { parseProtocols } from '../shared/netdoc/protover.js';
@@ -14,7 +15,6 @@ import type { ExtraInfo, ServerDescriptor } from '../shared/netdoc/types.js';
 import type { Options } from '../shared/torrc/options.js';
 import { canRunOut } from './accounting.js';
 import { type BandwidthHistory, PERIOD } from './bandwidth.js';
-import { limitsOf } from './bandwidth-limit.js';
 import { accountingSettings } from './hibernation.js';
 import type { SelfAddress } from './self.js';
 

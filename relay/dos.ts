@@ -8,11 +8,11 @@
  * @module
  */
 import { RelayCommand } from '../shared/cell/commands.js';
+import { TokenBucket } from '../shared/limits/token-bucket.js';
 import type { Channel } from '../shared/link/types.js';
 import type { Log } from '../shared/log/types.js';
 import type { Clock, Random } from '../shared/runtime/types.js';
 import { Defense, type DosParams } from './dos-params.js';
-import { TokenBucket } from './token-bucket.js';
 
 /** Addresses remembered; past it those without connections are forgotten, oldest first. */
 const MAX_ADDRESSES = 100_000;

@@ -8,15 +8,15 @@ import { DecodeError } from '../shared/bytes/errors.js';
 import { toHex } from '../shared/bytes/text.js';
 import { EndReason } from '../shared/cell/commands.js';
 import { BEGIN, type BeginBody, BeginFlag, CONNECTED, END } from '../shared/cell/relay-cells.js';
+import type { Holder } from '../shared/limits/memory-ceiling.js';
 import type { Channel } from '../shared/link/types.js';
 import type { Log } from '../shared/log/types.js';
 import type { ExitPolicy } from '../shared/netdoc/policy.js';
-import { endReasonOf, JoinedStream } from '../shared/onion/joined-stream.js';
+import { endReasonOf, holdersOf, JoinedStream } from '../shared/onion/joined-stream.js';
 import type { Backlog, IncomingStream } from '../shared/onion/types.js';
 import type { Clock, Random, ResolvedAddress, Resolver, Transport } from '../shared/runtime/types.js';
 import { addressOfReverseName, familyOf } from './addresses.js';
 import type { ExitStats } from './exit-stats.js';
-import type { Holder } from './memory.js';
 import type { Network } from './network.js';
 import { blurTtl, DEFAULT_TTL, isPlainName, type NameRules } from './resolve.js';
 
@@ -88,11 +88,7 @@ export class Exit {
 
   /** Who holds them. */
   get left(): Iterable<Holder> {
-    return [...this.leaving].map((left) => ({
-      memory: left.size,
-      waitingSince: left.since,
-      kill: () => left.drop(),
-    }));
+    return holdersOf(this.leaving);
   }
 
   /** A client behind `from` asks for a connection. Never throws. */

@@ -4,6 +4,8 @@
  * @module
  */
 import { DecodeError } from '../shared/bytes/errors.js';
+import { limitsOf } from '../shared/limits/bandwidth-limit.js';
+import type { Meter } from '../shared/limits/metered-transport.js';
 import type { Log } from '../shared/log/types.js';
 import type { Clock, Timer } from '../shared/runtime/types.js';
 import { loadState, type StateKind, saveState } from '../shared/store/state.js';
@@ -15,8 +17,6 @@ import {
   type AccountingState,
   type SavedAccounting,
 } from './accounting.js';
-import { limitsOf } from './bandwidth-limit.js';
-import type { Meter } from './metered-transport.js';
 
 const FILE = 'cepa-state/accounting';
 /** Milliseconds between saves (C tor: NOTE_INTERVAL); bytes after which one is due earlier (NOTE_BYTES). */

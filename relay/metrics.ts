@@ -9,12 +9,12 @@
  * @module
  */
 import { Command, nameOf } from '../shared/cell/commands.js';
+import type { BandwidthLimiter } from '../shared/limits/bandwidth-limit.js';
 import type { LinkChannel } from '../shared/link/channel.js';
 import type { LinkStats } from '../shared/link/stats.js';
 import type { Metrics, Sample } from '../shared/metrics/types.js';
 import type { RouterStatus } from '../shared/netdoc/types.js';
 import { familyOf } from './addresses.js';
-import type { BandwidthLimiter } from './bandwidth-limit.js';
 import { registerCongestionMetrics } from './congestion-metrics.js';
 import type { ExitStats } from './exit-stats.js';
 import type { HsMessage } from './hs-actions.js';

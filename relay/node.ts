@@ -9,6 +9,10 @@ import type { RelayKeys } from '../shared/crypto/relay-keys.js';
 import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
 import { DirCache } from '../shared/dir/cache.js';
 import type { DirServer } from '../shared/dir/server.js';
+import { BandwidthLimiter, limitsOf } from '../shared/limits/bandwidth-limit.js';
+import { LimitedTransport } from '../shared/limits/limited-transport.js';
+import { ceilingOf, MemoryCeiling } from '../shared/limits/memory-ceiling.js';
+import { MeteredTransport } from '../shared/limits/metered-transport.js';
 import { createChannelManager, type LinkManager, type PeerNews } from '../shared/link/manager.js';
 import type { Channel } from '../shared/link/types.js';
 import type { Consensus, RelayId } from '../shared/netdoc/types.js';
@@ -17,7 +21,6 @@ import type { Options } from '../shared/torrc/options.js';
 import type { AccountingState } from './accounting.js';
 import { Authorities, exchangeTimeout } from './authorities.js';
 import { BandwidthHistory } from './bandwidth.js';
-import { BandwidthLimiter, limitsOf } from './bandwidth-limit.js';
 import { loadBandwidth, saveBandwidth } from './bandwidth-state.js';
 import { buildOwnDocuments } from './descriptor.js';
 import { DirManager, PUBLIC_DIR_TIMES, TESTING_DIR_TIMES } from './dir-manager.js';
@@ -34,10 +37,7 @@ import { Heartbeat } from './heartbeat.js';
 import { Hibernation } from './hibernation.js';
 import { HsDirStore } from './hs-dir.js';
 import { keyOptionsOf, rotateKeys } from './key-options.js';
-import { LimitedTransport } from './limited-transport.js';
 import { extendRulesOf, linksBy } from './link-config.js';
-import { defaultCeiling, MemoryCeiling } from './memory.js';
-import { MeteredTransport } from './metered-transport.js';
 import { registerRelayMetrics } from './metrics.js';
 import { Network } from './network.js';
 import { PortSet } from './port-set.js';
@@ -207,7 +207,7 @@ class Relay implements RelayNode {
   }
 
   private get memoryLimit(): number {
-    return this.options.MaxMemInQueues || defaultCeiling(this.env.memory);
+    return ceilingOf(this.options, this.env.memory);
   }
 
   private get memoryUsed(): number {

@@ -3,6 +3,7 @@ import { DestroyReason, EndReason, RelayCommand } from '../shared/cell/commands.
 import { RESOLVE, RESOLVED } from '../shared/cell/relay-cells.js';
 import { buildCircuit } from '../shared/circuit/build.js';
 import type { HopTarget } from '../shared/circuit/hop.js';
+import { defaultCeiling, type Holder, MemoryCeiling } from '../shared/limits/memory-ceiling.js';
 import { consensusLimits } from '../shared/link/limits.js';
 import { createChannelManager } from '../shared/link/manager.js';
 import { memoryLog } from '../shared/log/memory.js';
@@ -11,7 +12,6 @@ import type { Conn } from '../shared/runtime/types.js';
 import { testRandom } from '../shared/testing/random.js';
 import { DosDefences } from './dos.js';
 import { DosParams } from './dos-params.js';
-import { defaultCeiling, type Holder, MemoryCeiling } from './memory.js';
 import { begin, echo, fountain, listen, network, Reading, SITE } from './testing/network.js';
 import { optionsOf } from './testing.js';
 

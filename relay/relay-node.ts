@@ -6,11 +6,11 @@
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
 import type { DirCache } from '../shared/dir/cache.js';
 import type { DirServer } from '../shared/dir/server.js';
+import type { MemoryCounts } from '../shared/limits/memory-ceiling.js';
 import type { LinkManager } from '../shared/link/manager.js';
 import type { RelayId } from '../shared/netdoc/types.js';
 import type { Options } from '../shared/torrc/options.js';
 import type { DosCounts } from './dos.js';
-import type { MemoryCounts } from './memory.js';
 import type { OwnDocuments } from './publish.js';
 import type { SwitchStatus } from './switch.js';
 

@@ -47,6 +47,8 @@ export interface HsBuilderParts {
   readonly guards: GuardManager;
   readonly buildTimes: BuildTimes;
   readonly channels: Pick<ChannelManager, 'get'>;
+  /** Circuits are put in while they stand. */
+  readonly circuits: Set<OriginCircuit>;
   readonly param: ConsensusParam;
   /** Undefined while too little is known of it. */
   network(): Network | undefined;
@@ -255,9 +257,9 @@ export class HsCircuitBuilder {
     signal: AbortSignal | undefined,
     onHop: (n: number) => void,
   ): Promise<OriginCircuit> {
-    const { clock, random, log, channels, param } = this.parts;
+    const { clock, random, log, channels, circuits, param } = this.parts;
     return this.inTime(hops.length, signal, (stop) =>
-      buildCircuit({ clock, random, log }, channels, hops, {
+      buildCircuit({ clock, random, log, circuits }, channels, hops, {
         param,
         path: 'onion',
         signal: stop,

@@ -4,6 +4,7 @@
  * @module
  */
 import type { X25519KeyPair } from '../../shared/crypto/x25519.js';
+import type { Backlog } from '../../shared/onion/types.js';
 import type { Env, NodeEvent } from '../../shared/runtime/env.js';
 import type { Resolver, Transport } from '../../shared/runtime/types.js';
 import type { Options } from '../../shared/torrc/options.js';
@@ -33,6 +34,8 @@ export async function loadOnionFiles(options: Options, env: Env): Promise<OnionF
 export interface OnionParts extends HsBuilderParts {
   readonly transport: Transport;
   readonly resolver: Resolver;
+  /** Takes streams of services that are over while their servers have not taken all. */
+  readonly leaving: Set<Backlog>;
   readonly report: ((event: NodeEvent) => void) | undefined;
 }
 

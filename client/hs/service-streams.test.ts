@@ -79,6 +79,7 @@ function service(ports: readonly HiddenServicePortOption[], rules: Partial<Strea
     transport: transport as Transport,
     resolver,
     traffic,
+    leaving: new Set(),
     rules: () => state.rules,
     closeCircuit: () => {
       state.circuits--;

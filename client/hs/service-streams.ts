@@ -8,7 +8,7 @@ import { EndReason, RelayCommand } from '../../shared/cell/commands.js';
 import { BEGIN } from '../../shared/cell/relay-cells.js';
 import type { Log } from '../../shared/log/types.js';
 import { endReasonOf, JoinedStream } from '../../shared/onion/joined-stream.js';
-import type { IncomingStream } from '../../shared/onion/types.js';
+import type { Backlog, IncomingStream } from '../../shared/onion/types.js';
 import { locate } from '../../shared/runtime/locate.js';
 import type { Clock, Conn, Random, Resolver, Transport } from '../../shared/runtime/types.js';
 import type { HiddenServicePortOption } from '../../shared/torrc/options.js';
@@ -38,6 +38,8 @@ export interface ServiceStreamsParts {
   readonly log: Log;
   readonly transport: Transport;
   readonly traffic: AppTraffic;
+  /** Streams that are over are in it while their servers have not taken all. */
+  readonly leaving: Set<Backlog>;
   /** Finds servers that are named. */
   readonly resolver: Resolver;
   /** As they are now. */
@@ -90,10 +92,11 @@ export class ServiceStreams {
       return;
     }
     this.open++;
-    const joined = new JoinedStream(stream, this.parts.clock, () => {
+    const finished = () => {
       this.open--;
       this.idle = this.parts.clock.monotonic();
-    });
+    };
+    const joined = new JoinedStream(stream, this.parts.clock, finished, this.parts.leaving);
     this.dial(target).then(
       (conn) => (joined.abandoned ? conn.destroy() : joined.connected(traffic.counted(conn, port), NOTHING)),
       (error: Error) => {

@@ -20,6 +20,7 @@ import type { Log } from '../../shared/log/types.js';
 import { Tally } from '../../shared/metrics/tally.js';
 import type { ConsensusParam } from '../../shared/onion/flow.js';
 import { tor1Hs } from '../../shared/onion/tor1-hs.js';
+import type { Backlog } from '../../shared/onion/types.js';
 import type { Clock, Random, Resolver, Transport } from '../../shared/runtime/types.js';
 import type { Options } from '../../shared/torrc/options.js';
 import type { Network } from '../network.js';
@@ -58,6 +59,8 @@ export interface ServiceParts {
   readonly log: Log;
   readonly transport: Transport;
   readonly resolver: Resolver;
+  /** Streams that are over, with servers that have not taken all. */
+  readonly leaving: Set<Backlog>;
   readonly options: Pick<Options, 'MaxCircuitDirtiness'>;
   readonly pathRules: PathRules;
   readonly param: ConsensusParam;
@@ -262,13 +265,14 @@ export class OnionService {
   }
 
   private join(circuit: HsCircuit, keys: Uint8Array, flow: ReturnType<typeof joinedFlow>): void {
-    const { clock, random, log, transport, resolver } = this.parts;
+    const { clock, random, log, transport, resolver, leaving } = this.parts;
     const streams = new ServiceStreams({
       clock,
       random,
       log,
       transport,
       resolver,
+      leaving,
       traffic: this.traffic,
       rules: () => this.settings.rules,
       closeCircuit: () => {

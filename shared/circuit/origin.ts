@@ -7,7 +7,7 @@
 import { ProtocolError } from '../bytes/errors.js';
 import type { CellBatch } from '../cell/batch.js';
 import { CREATE2, CREATED_FAST, CREATED2 } from '../cell/channel-cells.js';
-import { Command, DestroyReason, HandshakeType, nameOf, RelayCommand } from '../cell/commands.js';
+import { CELL_SIZE, Command, DestroyReason, HandshakeType, nameOf, RelayCommand } from '../cell/commands.js';
 import { EXTENDED2 } from '../cell/relay-cells.js';
 import type { ChannelManager, Leg, LegHandler } from '../link/types.js';
 import type { Log } from '../log/types.js';
@@ -39,6 +39,8 @@ export interface CircuitEnv {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Circuits put themselves in, from the first cell until they are over. */
+  readonly circuits?: Set<OriginCircuit>;
 }
 
 /** Options of a circuit. */
@@ -148,6 +150,30 @@ export class OriginCircuit implements LegHandler {
     return this.standing.reduce((sum, hop) => sum + hop.end.streams, 0);
   }
 
+  /** Bytes that its streams hold. */
+  get streamMemory(): number {
+    return this.standing.reduce((sum, hop) => sum + hop.end.queuedBytes, 0);
+  }
+
+  /** The same, and the cells that wait for its link. */
+  get memory(): number {
+    return (this.leg?.queued ?? 0) * CELL_SIZE + this.streamMemory;
+  }
+
+  /** Monotonic milliseconds since when the oldest of them waits. */
+  get waitingSince(): number | undefined {
+    const times = this.standing.map(({ end }) => end.waitingSince).filter((time) => time !== undefined);
+    const queued = this.leg?.since;
+    if (queued !== undefined) times.push(queued);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  /** Ends it for want of memory: what waits is lost, and its owner is told. */
+  kill(): void {
+    for (const { end } of this.standing) end.dropBacklogs();
+    this.fail('aborted', DestroyReason.RESOURCELIMIT, 'out of memory');
+  }
+
   /** The leg to the first hop, once there is one. */
   get firstLeg(): Leg | undefined {
     return this.leg;
@@ -160,6 +186,7 @@ export class OriginCircuit implements LegHandler {
     const { carries = false, next } = this.options;
     return this.promise({ target, carries }, next, (handshake) => {
       this.leg = openLeg(this);
+      this.env.circuits?.add(this);
       const { type, data } = handshake.start;
       if (type === HandshakeType.FAST) this.leg.control(Command.CREATE_FAST, data);
       else this.leg.control(Command.CREATE2, CREATE2.encode({ type, data }));
@@ -399,6 +426,7 @@ export class OriginCircuit implements LegHandler {
   private finish(reason: number, error?: CircuitBuildError): void {
     if (this.dead) return;
     this.dead = true;
+    this.env.circuits?.delete(this);
     this.reason = reason;
     this.death = error;
     this.leg?.destroy(DestroyReason.NONE);

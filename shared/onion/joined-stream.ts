@@ -5,6 +5,7 @@
  * @module
  */
 import { EndReason } from '../cell/commands.js';
+import type { Holder } from '../limits/memory-ceiling.js';
 import type { Clock, Conn, Timer } from '../runtime/types.js';
 import type { Backlog, IncomingStream } from './types.js';
 
@@ -42,6 +43,10 @@ const reasons: Record<string, number> = {
 /** The END reason for a connection's error; MISC when it has no other name. */
 export const endReasonOf = (error: unknown): number =>
   reasons[(error as { code?: string } | undefined)?.code ?? ''] ?? EndReason.MISC;
+
+/** What streams left to their sockets, as holders of memory. */
+export const holdersOf = (leaving: Iterable<Backlog>): Holder[] =>
+  [...leaving].map((left) => ({ memory: left.size, waitingSince: left.since, kill: () => left.drop() }));
 
 /** One stream and its socket; its backlog is what the server has not taken. */
 export class JoinedStream implements Backlog {

@@ -15,7 +15,7 @@ const MAX_LINES = { production: 500, tests: 600 };
 const FLOORS = [
   ['bytes'],
   ['log', 'store', 'runtime'],
-  ['metrics', 'torrc', 'crypto', 'cell'],
+  ['metrics', 'torrc', 'limits', 'crypto', 'cell'],
   ['netdoc', 'onion', 'link'],
   ['circuit', 'dir', 'hs'],
   ['testing'],

@@ -126,12 +126,6 @@ const bandwidthRules: Rule[] = [
       );
     }),
   ]),
-  warning(['BandwidthRate', 'BandwidthBurst'], ({ given, role }) => {
-    const limited = given.has('BandwidthRate') || given.has('BandwidthBurst');
-    return (
-      role === 'client' && limited && 'a client keeps to no BandwidthRate or BandwidthBurst: only relays do'
-    );
-  }),
   error(['MaxAdvertisedBandwidth'], (checked) => {
     const low = checked.options.MaxAdvertisedBandwidth < LEAST_BANDWIDTH / 2;
     return relays(checked) && low && 'MaxAdvertisedBandwidth must be at least 37.5 KBytes on a relay';

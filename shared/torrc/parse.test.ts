@@ -325,9 +325,9 @@ test('what a role needs', (t) => {
   t.is(load(`${AUTHORITY}\nSocksPort 0.0.0.0:9050`, { role: 'client' }).warnings.length, 1);
 });
 
-test('help lists what a role reads, and a limit that a client does not keep to is warned about', (t) => {
+test('help lists what a role reads, and all keep to BandwidthRate', (t) => {
   const helped = (role: Role) => new Set(optionHelp(role).map(({ name }) => name));
-  for (const name of ['BandwidthRate', 'BandwidthBurst', 'HeartbeatPeriod'] as const) {
+  for (const name of ['RelayBandwidthRate', 'HeartbeatPeriod'] as const) {
     t.true(helped('relay').has(name) && helped('authority').has(name), name);
     t.false(helped('client').has(name), name);
   }
@@ -335,12 +335,10 @@ test('help lists what a role reads, and a limit that a client does not keep to i
     t.true(helped('client').has(name), name);
     t.false(helped('relay').has(name), name);
   }
-  for (const name of ['NumCPUs', 'ExtendAllowPrivateAddresses'] as const)
+  for (const name of ['NumCPUs', 'BandwidthRate', 'MaxMemInQueues'] as const)
     t.true(helped('client').has(name), name);
   const text = `${AUTHORITY}\nORPort 1\nBandwidthRate 1 MB\nBandwidthBurst 2 MB`;
-  t.deepEqual(load(text, { role: 'client' }).warnings, [
-    'torrc:3: a client keeps to no BandwidthRate or BandwidthBurst: only relays do',
-  ]);
+  t.deepEqual(load(text, { role: 'client' }).warnings, []);
   t.deepEqual(load(`${text}\nContactInfo x`, { role: 'relay' }).warnings, []);
 });
 

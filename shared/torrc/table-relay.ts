@@ -138,13 +138,13 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
   BandwidthRate: {
     kind: size,
     default: '1 GB',
-    roles: relays,
+    roles: all,
     help: 'Bytes a second, each way, in the long run.',
   },
   BandwidthBurst: {
     kind: size,
     default: '1 GB',
-    roles: relays,
+    roles: all,
     help: 'Bytes that may go at once after a quiet time.',
   },
   RelayBandwidthRate: {
@@ -252,7 +252,7 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
   MaxMemInQueues: {
     kind: size,
     default: '0',
-    roles: relays,
-    help: 'Memory for queues; past it the circuits with the oldest cells die first. 0: from the memory there is.',
+    roles: all,
+    help: 'Memory for queues; past it whoever holds the oldest data ends first. 0: from the memory there is.',
   },
 };

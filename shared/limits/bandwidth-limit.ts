@@ -8,8 +8,8 @@
  *
  * @module
  */
-import type { Clock, Timer } from '../shared/runtime/types.js';
-import type { Options } from '../shared/torrc/options.js';
+import type { Clock, Timer } from '../runtime/types.js';
+import type { Options } from '../torrc/options.js';
 import { TokenBucket } from './token-bucket.js';
 
 /** Bytes one connection is taken to want at a time: a TLS record. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type AnyConn, type Origin, PassingConn, PassingTransport } from '../shared/runtime/passing.js';
-import type { Transport } from '../shared/runtime/types.js';
+import { type AnyConn, type Origin, PassingConn, PassingTransport } from '../runtime/passing.js';
+import type { Transport } from '../runtime/types.js';
 import type { BandwidthLimiter, Traffic } from './bandwidth-limit.js';
 
 class LimitedConn extends PassingConn {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type AnyConn, PassingConn, PassingTransport } from '../shared/runtime/passing.js';
-import type { Transport } from '../shared/runtime/types.js';
+import { type AnyConn, PassingConn, PassingTransport } from '../runtime/passing.js';
+import type { Transport } from '../runtime/types.js';
 
 /** Where counts go: bytes as applications see them, without TLS. */
 export interface Meter {

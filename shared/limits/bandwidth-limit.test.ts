@@ -1,15 +1,22 @@
 import test from 'ava';
-import { SimWorld } from '../shared/runtime/sim/world.js';
-import type { Conn } from '../shared/runtime/types.js';
+import { SimWorld } from '../runtime/sim/world.js';
+import type { Conn } from '../runtime/types.js';
+import { loadOptions } from '../torrc/parse.js';
 import { BandwidthLimiter, limitsOf } from './bandwidth-limit.js';
-import { accountingSettings } from './hibernation.js';
 import { LimitedTransport } from './limited-transport.js';
-import { optionsOf } from './testing.js';
 import { TokenBucket } from './token-bucket.js';
 
 const KB = 1024;
+const DIR_AUTHORITY = `DirAuthority nobody orport=7001 v3ident=${'A'.repeat(40)} 127.250.0.1:7000 ${'B'.repeat(40)}`;
 const RELAY = { host: '127.1.0.1', port: 9001 };
 const IDLE = { data() {}, end() {}, drain() {}, close() {} };
+
+const optionsOf = (...lines: string[]) =>
+  loadOptions({
+    files: [{ name: 'torrc', text: ['DataDirectory /nowhere', DIR_AUTHORITY, ...lines].join('\n') }],
+    args: [],
+    role: 'relay',
+  }).options;
 
 /** Writes as much as there is room for, for ever. */
 function flood(conn: Conn, chunk = 63 * KB): void {
@@ -128,14 +135,6 @@ test('a limit of everything below that of what is relayed is raised to it', (t) 
   });
   t.deepEqual(limits(...low, 'RelayBandwidthBurst 400 KBytes').all, { rate: 400 * KB, burst: 400 * KB });
   t.deepEqual(limits('RelayBandwidthRate 200 KBytes').all, { rate: 1024 ** 3, burst: 1024 ** 3 });
-});
-
-test('accounting reckons with the rate in force', (t) => {
-  const most = (...lines: string[]) =>
-    accountingSettings(optionsOf('ORPort 9001', 'AccountingMax 1 TByte', ...lines))!.mostPerMinute;
-  t.is(most('BandwidthRate 100 KBytes'), 60 * 100 * KB);
-  t.is(most('RelayBandwidthRate 200 KBytes', 'RelayBandwidthBurst 300 KBytes'), 60 * 200 * KB);
-  t.is(most('RelayBandwidthBurst 300 KBytes'), 60 * 300 * KB);
 });
 
 test('what is dialled for streams is not slowed by RelayBandwidthRate', async (t) => {

@@ -2,14 +2,15 @@
  * MaxMemInQueues: a bound on the memory of all queues, and who has to go when it is reached (dos-spec; C tor:
  * cell_queues_check_size, circuits_handle_oom).
  *
- * Counted are cells in circuits' queues, what streams hold or left to servers, and what connections have not sent. All of it grows only
- * by what is read, so reading is where the bound is looked at. Whoever holds the oldest data goes first, however
- * little it is: a client that reads has none that is old.
+ * Counted are cells in circuits' queues, what streams hold or left to the sockets behind them, and what links have not
+ * sent. All of it grows only by what is read, so reading is where the bound is looked at. Whoever holds the oldest data
+ * goes first, however little it is: a peer that reads has none that is old.
  *
  * @module
  */
-import type { Log } from '../shared/log/types.js';
-import type { Clock } from '../shared/runtime/types.js';
+import type { Log } from '../log/types.js';
+import type { Clock } from '../runtime/types.js';
+import type { Options } from '../torrc/options.js';
 import type { Meter } from './metered-transport.js';
 
 const MEGABYTE = 1024 ** 2;
@@ -34,11 +35,15 @@ export function defaultCeiling(memory: number = UNKNOWN_MEMORY): number {
   return Math.floor(Math.min(MOST_DEFAULT, Math.max(LEAST_DEFAULT, share)));
 }
 
+/** MaxMemInQueues, or what takes its place; `memory` is what the machine has. */
+export const ceilingOf = ({ MaxMemInQueues }: Pick<Options, 'MaxMemInQueues'>, memory?: number): number =>
+  MaxMemInQueues || defaultCeiling(memory);
+
 const CIRCUITS = 'circuitsKilled' as const;
 const LINKS = 'linksKilled' as const;
 const STREAMS = 'streamsKilled' as const;
 
-/** Something that holds memory and can be ended: a circuit, a link, what a stream left. */
+/** Something that holds memory and can be ended: a circuit, a link, the socket behind a stream. */
 export interface Holder {
   /** Bytes. */
   readonly memory: number;
@@ -58,7 +63,7 @@ export interface MemoryEnv {
   used(): number;
   circuits(): Iterable<Holder>;
   links(): Iterable<Holder>;
-  /** Streams that are over. */
+  /** What no circuit counts, or any more: sockets of streams. */
   streams(): Iterable<Holder>;
 }
 
