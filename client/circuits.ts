@@ -33,8 +33,8 @@ import type { Predictor } from './predictor.js';
 const SPARE = 2;
 /** Clean circuits kept at most (C tor: MAX_UNUSED_OPEN_CIRCUITS). */
 const MAX_CLEAN = 12;
-/** A clean circuit is closed after 30 to 60 minutes (C tor: CircuitsAvailableTimeout). */
-const IDLE = 30 * 60_000;
+/** Milliseconds that a clean circuit lives when nothing is expected any more. */
+const LEAST_IDLE = 1000;
 /** A request waits this long for a circuit that is being built before another one is started for it as well. */
 const PATIENCE = 4000;
 /** Failures in a row after which building slows down, and the longest pause. */
@@ -204,10 +204,15 @@ export class CircuitManager {
     return pooled;
   }
 
-  /** While build times are being learned, circuits make room for further ones soon (path-spec 2.4.6 cbtlearntimeout). */
+  /**
+   * Clean circuits live as long as more of the same is expected, and a little longer, not all equally. While build times
+   * are being learned, they make room for further ones soon (path-spec 2.4.6 cbtlearntimeout).
+   */
   private idleTime(): number {
-    const { buildTimes, random } = this.parts;
-    return buildTimes.learning ? buildTimes.parameters.learnTimeout : IDLE + random.below(IDLE);
+    const { buildTimes, predictor, random } = this.parts;
+    if (buildTimes.learning) return buildTimes.parameters.learnTimeout;
+    const left = predictor.remaining(this.now);
+    return left + LEAST_IDLE + random.below(LEAST_IDLE + Math.ceil(left / 20));
   }
 
   private done(pooled: PooledCircuit, circuit: NonNullable<PooledCircuit['circuit']>): void {

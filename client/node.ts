@@ -11,7 +11,6 @@ import { DirCache } from '../shared/dir/cache.js';
 import { isReasonablyLive } from '../shared/dir/verify.js';
 import { consensusLimits } from '../shared/link/limits.js';
 import { createChannelManager, type LinkManager } from '../shared/link/manager.js';
-import { DEFAULT_PADDING_TIMES } from '../shared/link/padding.js';
 import type { Stream } from '../shared/onion/types.js';
 import type { Env } from '../shared/runtime/env.js';
 import type { Listener, Timer } from '../shared/runtime/types.js';
@@ -31,6 +30,7 @@ import { loadOnionFiles, Onion, type OnionFiles } from './hs/onion.js';
 import { isInternal, isInternalHost } from './internal-address.js';
 import type { Isolation } from './isolation.js';
 import { ClientLimits, LIMIT_OPTIONS } from './limits.js';
+import { availability, idleLinks, paddingOf } from './link-life.js';
 import type { Network } from './network.js';
 import { originFactory } from './origin-factory.js';
 import { pathRulesOf } from './path.js';
@@ -112,7 +112,7 @@ class Client implements ClientNode {
     this.guards = new GuardManager(guardParams(undefined, options), random, saved.guards);
     this.buildTimes = new BuildTimes(buildTimeoutParams(param, options), saved.times, random);
     this.saver = new Saver(store, log, this.guards, this.buildTimes);
-    const predictor = new Predictor(clock.monotonic());
+    const predictor = new Predictor(clock.monotonic(), () => availability(options, param, random));
     const common = { clock, random, log, options, rules, predictor };
     this.streams = new StreamManager(
       { ...common, longLivedPorts: rules.longLivedPorts, brokenExits: this.brokenExits },
@@ -175,25 +175,14 @@ class Client implements ClientNode {
     const [localHost] = [...OutboundBindAddressOR, ...OutboundBindAddress].filter(
       (host) => !host.includes(':'),
     );
-    const { low, high, lowReduced, highReduced } = DEFAULT_PADDING_TIMES;
-    const most = 60_000;
     return createChannelManager(
       { clock, random, transport: this.limits.transport, log: log.child('link') },
       {
         // A client carries nobody's circuits.
         handler: { create: (leg) => leg.destroy(DestroyReason.PROTOCOL), closed() {} },
         ...(localHost !== undefined && { localHost }),
-        limits: () => consensusLimits(param),
-        padding: {
-          mode: 'on',
-          times: () => ({
-            low: param('nf_ito_low', low, 0, most),
-            high: param('nf_ito_high', high, param('nf_ito_low', low, 0, most), most),
-            lowReduced: param('nf_ito_low_reduced', lowReduced, 0, most),
-            highReduced: param('nf_ito_high_reduced', highReduced, 0, most),
-            padRelays: false,
-          }),
-        },
+        limits: () => ({ ...consensusLimits(param), ...idleLinks(this.options) }),
+        padding: paddingOf(this.options, param),
         opened: (_channel, { skew }) => {
           this.bootstrap.reached(this.circuitManager.ready ? 'ap_handshake_done' : 'handshake_done');
           this.checkClock(skew);

@@ -47,7 +47,14 @@ function setUp(relays = RELAYS, ...torrc: string[]) {
     buildTimeoutParams((name, fallback, min, max) => network.param(name, fallback, min, max), options),
   );
   const log = memoryLog();
-  const common = { clock, random, log, options, rules, predictor: new Predictor(clock.monotonic()) };
+  const common = {
+    clock,
+    random,
+    log,
+    options,
+    rules,
+    predictor: new Predictor(clock.monotonic(), () => 3_600_000),
+  };
   const brokenExits = new Set<string>();
   const streams: StreamManager = new StreamManager(
     { ...common, longLivedPorts: rules.longLivedPorts, brokenExits },

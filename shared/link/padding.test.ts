@@ -2,13 +2,24 @@ import test from 'ava';
 import { PADDING_NEGOTIATE, PaddingCommand } from '../cell/channel-cells.js';
 import { Command } from '../cell/commands.js';
 import type { Clock, Random } from '../runtime/types.js';
-import { ChannelPadding, DEFAULT_PADDING_TIMES, type PaddingRole, type PaddingTimes } from './padding.js';
+import {
+  ChannelPadding,
+  DEFAULT_PADDING_TIMES,
+  type PaddingConfig,
+  type PaddingRole,
+  type PaddingTimes,
+} from './padding.js';
 
 /** What time passes between two turns, milliseconds: enough to tell a write from the call that wanted it. */
 const TURN = 0.25;
 
 /** A clock that goes on while code runs, as a real one does, and a link on it that writes at the end of the turn. */
-function setUp(role: PaddingRole, draws: number[], times = () => DEFAULT_PADDING_TIMES) {
+function setUp(
+  role: PaddingRole,
+  draws: number[],
+  times = () => DEFAULT_PADDING_TIMES,
+  { mode = 'on', linkProtocol = 5 }: { mode?: PaddingConfig['mode']; linkProtocol?: number } = {},
+) {
   let time = 0;
   const timers: { at: number; wake: () => void }[] = [];
   const deferred: (() => void)[] = [];
@@ -28,7 +39,7 @@ function setUp(role: PaddingRole, draws: number[], times = () => DEFAULT_PADDING
   const sent: number[] = [];
   const channel = {
     open: true,
-    linkProtocol: 5,
+    linkProtocol,
     lastActive: 0,
     lastWrite: 0,
     carriesCircuits: true,
@@ -41,7 +52,7 @@ function setUp(role: PaddingRole, draws: number[], times = () => DEFAULT_PADDING
       });
     },
   };
-  const padding = new ChannelPadding(channel, { mode: 'on', times }, () => role, { clock, random });
+  const padding = new ChannelPadding(channel, { mode, times }, () => role, { clock, random });
   const advance = (until: number) => {
     for (;;) {
       timers.sort((a, b) => a.at - b.at);
@@ -108,4 +119,20 @@ test('what a consensus says later holds for links that are open', (t) => {
   times = { ...DEFAULT_PADDING_TIMES, padRelays: true };
   advance(670_000);
   t.true(sent.length > before);
+});
+
+test('a relay that does not know of padding gets it only from a client that insists', (t) => {
+  for (const [mode, wanted] of [
+    ['on', []],
+    ['reduced', []],
+    ['always', [1500, 3000]],
+  ] as const) {
+    const { sent, advance } = setUp('client', [], undefined, { mode, linkProtocol: 4 });
+    advance(4000);
+    t.deepEqual(
+      sent.map((at) => Math.round(at / 100) * 100),
+      [...wanted],
+      mode,
+    );
+  }
 });

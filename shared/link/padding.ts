@@ -37,8 +37,11 @@ export const DEFAULT_PADDING_TIMES: PaddingTimes = {
 
 /** How this node pads. */
 export interface PaddingConfig {
-  /** `off` sends nothing, and as a client tells the relay to send nothing either (ConnectionPadding 0). */
-  readonly mode: 'on' | 'reduced' | 'off';
+  /**
+   * `always`: also to a peer that does not know how to (ConnectionPadding 1). `off` sends nothing, and as a client tells
+   * the relay to send nothing either (ConnectionPadding 0).
+   */
+  readonly mode: 'always' | 'on' | 'reduced' | 'off';
   readonly times: () => PaddingTimes;
 }
 
@@ -92,7 +95,8 @@ export class ChannelPadding {
     this.role = role;
     this.clock = env.clock;
     this.random = env.random;
-    this.enabled = config.mode !== 'off' && channel.linkProtocol >= FIRST_LINK_PROTOCOL;
+    const able = channel.linkProtocol >= FIRST_LINK_PROTOCOL;
+    this.enabled = config.mode === 'always' || (config.mode !== 'off' && able);
     if (role() === 'client') this.tellRelay();
     this.arm(this.delay());
   }
@@ -100,7 +104,7 @@ export class ChannelPadding {
   /** The client's wish, where it is not the default. Without a relay that pads, ours has to do: it is rarer then. */
   private tellRelay(): void {
     const { mode, times } = this.config;
-    if (mode === 'on' || this.channel.linkProtocol < FIRST_LINK_PROTOCOL) return;
+    if (mode === 'on' || mode === 'always' || this.channel.linkProtocol < FIRST_LINK_PROTOCOL) return;
     const stop = { version: 0, command: PaddingCommand.STOP, low: 0, high: 0 };
     this.channel.sendControl(Command.PADDING_NEGOTIATE, PADDING_NEGOTIATE.encode(stop));
     if (mode === 'reduced') {

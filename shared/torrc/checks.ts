@@ -285,7 +285,13 @@ const serviceRules: Rule[] = [
 /** A range of times, milliseconds. */
 interface Range {
   readonly name: OptionName &
-    ('MaxCircuitDirtiness' | 'CircuitStreamTimeout' | 'GuardLifetime' | 'HeartbeatPeriod');
+    (
+      | 'CircuitsAvailableTimeout'
+      | 'MaxCircuitDirtiness'
+      | 'CircuitStreamTimeout'
+      | 'GuardLifetime'
+      | 'HeartbeatPeriod'
+    );
   readonly least: number;
   readonly most: number;
   /** Whether 0 stands for something else. */
@@ -297,6 +303,7 @@ interface Range {
 /** Times that are pulled into a range, rather than refused (C tor: options_validate_cb, and tor(1) for GuardLifetime). */
 export const RANGES: readonly Range[] = [
   { name: 'MaxCircuitDirtiness', least: 10 * second, most: 30 * day, zero: false },
+  { name: 'CircuitsAvailableTimeout', least: 0, most: day, zero: true },
   { name: 'CircuitStreamTimeout', least: 10 * second, most: Number.POSITIVE_INFINITY, zero: true },
   { name: 'GuardLifetime', least: 2_629_728 * second, most: 5 * 365 * day, zero: true },
   // More often, it would fill the log (MIN_HEARTBEAT_PERIOD).

@@ -203,6 +203,9 @@ export interface Options {
   GuardLifetime: number;
   MaxCircuitDirtiness: number;
   NewCircuitPeriod: number;
+  CircuitsAvailableTimeout: number;
+  ConnectionPadding: boolean | 'auto';
+  ReducedConnectionPadding: boolean;
   CircuitBuildTimeout: number;
   LearnCircuitBuildTimeout: boolean;
   CircuitStreamTimeout: number;

@@ -274,8 +274,14 @@ test('sizes and times as torrc takes them', (t) => {
 });
 
 test('what is out of its range is pulled into it, and said so', (t) => {
-  type Name = 'MaxCircuitDirtiness' | 'CircuitStreamTimeout' | 'GuardLifetime' | 'HeartbeatPeriod';
+  type Name =
+    | 'CircuitsAvailableTimeout'
+    | 'MaxCircuitDirtiness'
+    | 'CircuitStreamTimeout'
+    | 'GuardLifetime'
+    | 'HeartbeatPeriod';
   const cases: [name: Name, string, number][] = [
+    ['CircuitsAvailableTimeout', '2 days', 86_400_000],
     ['MaxCircuitDirtiness', '0', 10_000],
     ['MaxCircuitDirtiness', '31 days', 30 * 86_400_000],
     ['CircuitStreamTimeout', '1 second', 10_000],

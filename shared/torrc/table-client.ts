@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bool, integer, itemList, lines, portList, ports, time } from './kinds.js';
+import { autoBool, bool, integer, itemList, lines, portList, ports, time } from './kinds.js';
 import type { Options } from './options.js';
 import type { Role, Rows } from './table-types.js';
 
@@ -28,6 +28,9 @@ type ClientOptions =
   | 'GuardLifetime'
   | 'MaxCircuitDirtiness'
   | 'NewCircuitPeriod'
+  | 'CircuitsAvailableTimeout'
+  | 'ConnectionPadding'
+  | 'ReducedConnectionPadding'
   | 'CircuitBuildTimeout'
   | 'LearnCircuitBuildTimeout'
   | 'CircuitStreamTimeout'
@@ -149,6 +152,24 @@ export const clientRows: Rows<ClientOptions & keyof Options> = {
     default: '30 seconds',
     roles,
     help: 'How often to look whether to build circuits ahead.',
+  },
+  CircuitsAvailableTimeout: {
+    kind: time,
+    default: '0',
+    roles,
+    help: 'How long circuits are kept ready after the last request, at least. 0: what the consensus says (30 minutes).',
+  },
+  ConnectionPadding: {
+    kind: autoBool,
+    default: 'auto',
+    roles,
+    help: 'Send padding on idle links: never (0), to relays that do so too (auto), or to all (1).',
+  },
+  ReducedConnectionPadding: {
+    kind: bool,
+    default: '0',
+    roles,
+    help: 'Pad links less, and keep unused ones and circuits for half as long: for mobile devices.',
   },
   CircuitBuildTimeout: {
     kind: time,
