@@ -382,6 +382,22 @@ test('names of the local network, and reverse lookups in it, stay off the networ
   t.is(lax.asked.length, 2);
 });
 
+test('ports of plain text are warned about, or refused', async (t) => {
+  const usual = await setUp();
+  await usual.app(connectTo('site.example', 110));
+  t.true(usual.log.has('warn', 'connects to port 110'));
+  const strict = await setUp('9050', 'WarnPlaintextPorts 110', 'RejectPlaintextPorts 23,6667');
+  t.is((await strict.app(connectTo('site.example', 6667))).hex, '0500' + '05020001000000000000');
+  t.true(strict.log.has('warn', 'Refused (RejectPlaintextPorts)'));
+  t.is(strict.asked.length, 0);
+  const onion = await strict.app(connectTo('abcdef.onion', 6667));
+  t.is(onion.hex, '0500' + '05040001000000000000', 'nobody reads along there');
+  const silent = await setUp('9050', 'WarnPlaintextPorts 110');
+  await silent.app(connectTo('site.example', 143));
+  t.is(silent.asked.length, 1);
+  t.false(silent.log.text().includes('connects to port'));
+});
+
 test('flags of the port line keep out what they say', async (t) => {
   const refused = '0500' + '05020001000000000000';
   const addresses = await setUp('9050 NoIPv4Traffic', 'WarnUnsafeSocks 0');

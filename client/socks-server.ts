@@ -46,6 +46,8 @@ export interface SocksParts {
   readonly tunnel?: boolean;
 }
 
+const isOnion = ({ kind, text }: ProxyRequest['host']) => kind === 'name' && /\.onion\.?$/.test(text);
+
 /** What no exit can know of is not asked for. RESOLVE of a local name is left to the exit, as C tor leaves it. */
 function refuseInternal({ command, host }: ProxyRequest): void {
   if (command === 'resolve' || !isInternalHost(host)) return;
@@ -68,6 +70,7 @@ export class SocksServer implements AppPort {
   private readonly by: ReadonlySet<IsolationField>;
   private readonly sessionGroup: string;
   private readonly connections = new Set<AppConnection>();
+  private readonly plaintext: { readonly warn: ReadonlySet<number>; readonly reject: ReadonlySet<number> };
   private readonly admits: (host: string) => boolean;
   private listener: Listener | undefined;
   private lastWarning = Number.NEGATIVE_INFINITY;
@@ -81,6 +84,8 @@ export class SocksServer implements AppPort {
     this.manners = { preferNoAuth: port.flags.has('prefersocksnoauth'), tunnel: parts.tunnel ?? false };
     this.handshakeTimeout = parts.options.SocksTimeout;
     this.extendedErrors = port.flags.has('extendederrors');
+    const { WarnPlaintextPorts, RejectPlaintextPorts } = parts.options;
+    this.plaintext = { warn: new Set(WarnPlaintextPorts), reject: new Set(RejectPlaintextPorts) };
     const order: readonly (4 | 6)[] = port.flags.has('preferipv6') ? [6, 4] : [4, 6];
     this.families = order.filter((family) => !port.flags.has(`noipv${family}traffic`));
     this.by = isolationOfFlags(port.flags);
@@ -140,6 +145,7 @@ export class SocksServer implements AppPort {
     this.checkFlags(request);
     if (host.kind !== 'name' && request.command === 'resolve') return this.answerAtOnce(host.text, app);
     if (this.parts.options.ClientRejectInternalAddresses) refuseInternal(request);
+    this.checkPlaintext(request);
     return this.parts.requester.request(this.target(request), this.isolation(request, app.conn), app);
   }
 
@@ -148,12 +154,23 @@ export class SocksServer implements AppPort {
     const refuse = (flag: string): void => {
       if (this.flags.has(flag)) throw new StreamError('not-allowed', `the port does not take this (${flag})`);
     };
-    const onion = host.kind === 'name' && /\.onion\.?$/.test(host.text);
+    const onion = isOnion(host);
     if (host.kind === 'ipv4') refuse('noipv4traffic');
     if (host.kind === 'ipv6') refuse('noipv6traffic');
     // A name to connect to is resolved by the exit as well.
     if (command !== 'connect' || (host.kind === 'name' && !onion)) refuse('nodnsrequest');
     refuse(onion ? 'nooniontraffic' : 'oniontrafficonly');
+  }
+
+  /** Protocols that are seldom encrypted; on the way to an onion service all is (C tor: consider_plaintext_ports). */
+  private checkPlaintext({ command, host, port }: ProxyRequest): void {
+    if (command !== 'connect' || isOnion(host)) return;
+    const refused = this.plaintext.reject.has(port);
+    if (!refused && !this.plaintext.warn.has(port)) return;
+    this.log.warn(
+      `An application connects to port ${port}, where protocols are mostly unencrypted: the exit, and whoever is behind it, can read what it sends.${refused ? ' Refused (RejectPlaintextPorts).' : ''}`,
+    );
+    if (refused) throw new StreamError('not-allowed', 'RejectPlaintextPorts: the port is one of plain text');
   }
 
   /** RESOLVE of what is an address already. */

@@ -5,43 +5,47 @@
  * @module
  */
 
-/** What they ask for would silently not happen: an error. */
+/**
+ * What they ask for would silently not happen: an error. But for the values behind `=`, with which they ask for nothing,
+ * or for what Cepa does anyway.
+ */
 const UNSERVED = `
-  AddressDisableIPv6 AllowNonRFC953Hostnames AlternateBridgeAuthority AlternateDirAuthority
-  AuthDirBadExitCCs AuthDirHasIPv6Connectivity AuthDirInvalidCCs AuthDirListMiddleOnly
-  AuthDirMiddleOnlyCCs AuthDirRejectCCs AuthDirVoteGuard AutomapHostsOnResolve AutomapHostsSuffixes
-  Bridge BridgeAuthoritativeDir BridgeDistribution BridgePassword BridgeRecordUsageByCountry BridgeRelay
-  CacheDirectory CircuitPadding ClientDNSRejectInternalAddresses
-  ClientPreferIPv6DirPort ClientPreferIPv6ORPort ClientTransportPlugin ClientUseIPv4
-  CompiledProofOfWorkHash ConfluxClientUX ConfluxEnabled ControlPort
-  ControlPortFileGroupReadable ControlPortWriteToFile ControlSocket ControlSocketsGroupWritable
-  CookieAuthFile CookieAuthFileGroupReadable CookieAuthentication DNSPort DirAuthorityFallbackRate
-  DirPolicy DirPortFrontPage Dormant DormantCanceledByStartup DormantClientTimeout DormantOnFirstStartup
-  DormantTimeoutDisabledByIdleStreams DormantTimeoutEnabled ExitPolicyRejectLocalInterfaces ExtORPort
-  ExtORPortCookieAuthFile ExtORPortCookieAuthFileGroupReadable ExtendByEd25519ID FascistFirewall
-  FetchHidServDescriptors FetchServerDescriptors FetchUselessDescriptors FirewallPorts GuardfractionFile
-  HSLayer2Nodes HSLayer3Nodes HTTPProxy HTTPProxyAuthenticator HTTPSProxy HTTPSProxyAuthenticator
-  HashedControlPassword HiddenServiceDirGroupReadable HiddenServiceExportCircuitID
-  HiddenServiceNonAnonymousMode HiddenServiceOnionBalanceInstance HiddenServiceOptions
-  HiddenServicePoWDefensesEnabled HiddenServicePoWQueueBurst HiddenServicePoWQueueRate
-  HiddenServiceSingleHopMode KeyDirectory MapAddress MaxConsensusAgeForDiffs MaxHSDirCacheBytes
-  MaxOnionQueueDelay MinimalAcceptedServerVersion MinutesSinceUserActivity NATDPort NodeFamily
-  NumPrimaryGuards OutboundBindAddressPT PathBiasCircThreshold PathBiasDropGuards PathBiasExtremeRate
-  PathBiasExtremeUseRate PathBiasNoticeRate PathBiasNoticeUseRate PathBiasScaleThreshold
-  PathBiasScaleUseThreshold PathBiasUseThreshold PathBiasWarnRate PublishHidServDescriptors
-  ReachableAddresses ReachableDirAddresses ReachableORAddresses ReconfigDropsBridgeDescs
-  ReducedCircuitPadding ReevaluateExitPolicy RejectPlaintextPorts RunAsDaemon
-  SSLKeyLifetime Sandbox ServerDNSSearchDomains ServerTransportListenAddr ServerTransportOptions
-  ServerTransportPlugin Socks4Proxy Socks5Proxy Socks5ProxyPassword Socks5ProxyUsername SyslogIdentityTag
-  TCPProxy TestingAuthKeyLifetime TestingAuthKeySlop TestingDirAuthVoteExitIsStrict
-  TestingDirAuthVoteGuardIsStrict TestingDirAuthVoteHSDirIsStrict TestingLinkCertLifetime
-  TestingLinkKeySlop TestingMinExitFlagThreshold TestingSigningKeySlop TrackHostExits
-  TrackHostExitsExpire TransPort TransProxyType UnixSocksGroupWritable UpdateBridgesFromAuthority
-  UseBridges UseGuardFraction User V3AuthUseLegacyKey VanguardsLiteEnabled VirtualAddrNetworkIPv4
-  VirtualAddrNetworkIPv6 WarnPlaintextPorts __AllDirActionsPrivate __AlwaysCongestionControl
-  __DisablePredictedCircuits __DisableSignalHandlers __HashedControlSessionPassword
-  __LeaveStreamsUnattached __OwningControllerFD __OwningControllerProcess __ReloadTorrcOnSIGHUP
-  __SbwsExit
+  AddressDisableIPv6=0 AllowNonRFC953Hostnames AlternateBridgeAuthority AlternateDirAuthority
+  AuthDirBadExitCCs AuthDirHasIPv6Connectivity=0 AuthDirInvalidCCs AuthDirListMiddleOnly=0
+  AuthDirMiddleOnlyCCs AuthDirRejectCCs AuthDirVoteGuard AutomapHostsOnResolve=0 AutomapHostsSuffixes
+  Bridge BridgeAuthoritativeDir=0 BridgeDistribution BridgePassword BridgeRecordUsageByCountry
+  BridgeRelay=0 CacheDirectory CircuitPadding=0 ClientDNSRejectInternalAddresses=1
+  ClientPreferIPv6DirPort=0|auto ClientPreferIPv6ORPort=0|auto ClientTransportPlugin ClientUseIPv4=1
+  CompiledProofOfWorkHash ConfluxClientUX ConfluxEnabled=0|auto ControlPort=0
+  ControlPortFileGroupReadable=0 ControlPortWriteToFile ControlSocket=0 ControlSocketsGroupWritable=0
+  CookieAuthFile CookieAuthFileGroupReadable=0 CookieAuthentication=0|1 DNSPort=0 DirAuthorityFallbackRate
+  DirPolicy DirPortFrontPage Dormant DormantCanceledByStartup=0|1 DormantClientTimeout
+  DormantOnFirstStartup=0 DormantTimeoutDisabledByIdleStreams DormantTimeoutEnabled=0
+  ExitPolicyRejectLocalInterfaces=0 ExtORPort=0 ExtORPortCookieAuthFile
+  ExtORPortCookieAuthFileGroupReadable=0 ExtendByEd25519ID=auto|1 FascistFirewall=0
+  FetchHidServDescriptors=1 FetchServerDescriptors=1 FetchUselessDescriptors=0 FirewallPorts
+  GuardfractionFile HSLayer2Nodes HSLayer3Nodes HTTPProxy HTTPProxyAuthenticator HTTPSProxy
+  HTTPSProxyAuthenticator HashedControlPassword HiddenServiceDirGroupReadable=0
+  HiddenServiceExportCircuitID HiddenServiceNonAnonymousMode=0 HiddenServiceOnionBalanceInstance=0
+  HiddenServiceOptions HiddenServicePoWDefensesEnabled=0 HiddenServicePoWQueueBurst
+  HiddenServicePoWQueueRate HiddenServiceSingleHopMode=0 KeyDirectory MapAddress MaxConsensusAgeForDiffs=0
+  MaxHSDirCacheBytes=0 MaxOnionQueueDelay MinimalAcceptedServerVersion MinutesSinceUserActivity NATDPort=0
+  NodeFamily NumPrimaryGuards=0 OutboundBindAddressPT PathBiasCircThreshold PathBiasDropGuards=0
+  PathBiasExtremeRate PathBiasExtremeUseRate PathBiasNoticeRate PathBiasNoticeUseRate
+  PathBiasScaleThreshold PathBiasScaleUseThreshold PathBiasUseThreshold PathBiasWarnRate
+  PublishHidServDescriptors=1 ReachableAddresses ReachableDirAddresses ReachableORAddresses
+  ReconfigDropsBridgeDescs=0 ReducedCircuitPadding=0|1 ReevaluateExitPolicy=0
+  RunAsDaemon=0 SSLKeyLifetime=0 Sandbox=0 ServerDNSSearchDomains=0 ServerTransportListenAddr
+  ServerTransportOptions ServerTransportPlugin Socks4Proxy Socks5Proxy Socks5ProxyPassword
+  Socks5ProxyUsername SyslogIdentityTag TCPProxy TestingAuthKeyLifetime TestingAuthKeySlop
+  TestingDirAuthVoteExitIsStrict=0 TestingDirAuthVoteGuardIsStrict=0 TestingDirAuthVoteHSDirIsStrict=0
+  TestingLinkCertLifetime TestingLinkKeySlop TestingMinExitFlagThreshold=0 TestingSigningKeySlop
+  TrackHostExits TrackHostExitsExpire TransPort=0 TransProxyType=default UnixSocksGroupWritable=0
+  UpdateBridgesFromAuthority=0 UseBridges=0 UseGuardFraction=0|auto User V3AuthUseLegacyKey=0
+  VanguardsLiteEnabled=1|auto VirtualAddrNetworkIPv4 VirtualAddrNetworkIPv6
+  __AllDirActionsPrivate=0 __AlwaysCongestionControl=0 __DisablePredictedCircuits=0
+  __DisableSignalHandlers=0 __HashedControlSessionPassword __LeaveStreamsUnattached=0 __OwningControllerFD
+  __OwningControllerProcess __ReloadTorrcOnSIGHUP=1 __SbwsExit=0
 `;
 
 /** They tune how C tor works, and nothing is lost without them: a warning. */
@@ -89,12 +93,20 @@ const OBSOLETE = `
 `;
 
 /** What becomes of an option that is C tor's and not Cepa's. */
-export type Foreign = 'unserved' | 'tuning' | 'obsolete';
+export interface Foreign {
+  readonly name: string;
+  readonly what: 'unserved' | 'tuning' | 'obsolete';
+  /** Values that ask for nothing, in lower case. */
+  readonly harmless: readonly string[];
+}
 
-function listed(): Map<string, { name: string; what: Foreign }> {
-  const all = new Map<string, { name: string; what: Foreign }>();
-  const add = (names: string, what: Foreign) => {
-    for (const name of names.trim().split(/\s+/)) all.set(name.toLowerCase(), { name, what });
+function listed(): Map<string, Foreign> {
+  const all = new Map<string, Foreign>();
+  const add = (names: string, what: Foreign['what']) => {
+    for (const entry of names.trim().split(/\s+/)) {
+      const [name = '', values] = entry.split('=');
+      all.set(name.toLowerCase(), { name, what, harmless: values?.split('|') ?? [] });
+    }
   };
   add(UNSERVED, 'unserved');
   add(TUNING, 'tuning');
@@ -105,5 +117,4 @@ function listed(): Map<string, { name: string; what: Foreign }> {
 const FOREIGN = listed();
 
 /** C tor's option of that name, if it is one that Cepa does not serve. */
-export const foreignOption = (name: string): { name: string; what: Foreign } | undefined =>
-  FOREIGN.get(name.toLowerCase());
+export const foreignOption = (name: string): Foreign | undefined => FOREIGN.get(name.toLowerCase());

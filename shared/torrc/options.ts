@@ -210,6 +210,8 @@ export interface Options {
   LearnCircuitBuildTimeout: boolean;
   CircuitStreamTimeout: number;
   MaxClientCircuitsPending: number;
+  WarnPlaintextPorts: readonly number[];
+  RejectPlaintextPorts: readonly number[];
   LongLivedPorts: readonly number[];
   ClientOnly: boolean;
   // onion services

@@ -155,6 +155,22 @@ test('all that is wrong is said at once, with file, line, and the nearest name',
   ]);
 });
 
+test("what an option of C tor's asks for that Cepa does anyway is no mistake", (t) => {
+  const said = [
+    'ControlPort 0',
+    'UseBridges 0',
+    'ConfluxEnabled auto',
+    'VanguardsLiteEnabled 1',
+    'RunAsDaemon 0',
+  ];
+  t.deepEqual(load(said.join('\n')).warnings, []);
+  t.deepEqual(problems('ConfluxEnabled 1\nVanguardsLiteEnabled 0\nUseBridges 1'), [
+    'torrc:1: ConfluxEnabled is an option of C tor that Cepa does not serve; remove the line',
+    'torrc:2: VanguardsLiteEnabled is an option of C tor that Cepa does not serve; remove the line',
+    'torrc:3: UseBridges is an option of C tor that Cepa does not serve; remove the line',
+  ]);
+});
+
 test('%include', (t) => {
   const found: Record<string, TorrcFile[]> = {
     '/etc/cepa.d/*': [

@@ -59,6 +59,7 @@ class Loading {
     const name = findOption(line.name);
     if (name) return name;
     const foreign = foreignOption(line.name);
+    if (foreign?.harmless.includes(line.value.toLowerCase())) return undefined;
     if (foreign?.what === 'unserved')
       this.problems.push({
         at: line.at,

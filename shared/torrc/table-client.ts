@@ -36,6 +36,8 @@ type ClientOptions =
   | 'CircuitStreamTimeout'
   | 'MaxClientCircuitsPending'
   | 'LongLivedPorts'
+  | 'WarnPlaintextPorts'
+  | 'RejectPlaintextPorts'
   | 'ClientOnly';
 
 const roles: readonly Role[] = ['client'];
@@ -201,5 +203,12 @@ export const clientRows: Rows<ClientOptions & keyof Options> = {
     roles,
     help: 'Ports whose streams last long: their circuits use only Stable relays.',
   },
+  WarnPlaintextPorts: {
+    kind: portList,
+    default: '23,109,110,143',
+    roles,
+    help: 'Warn when a program connects to one of these: what it sends there is readable by the exit, and on.',
+  },
+  RejectPlaintextPorts: { kind: portList, default: '', roles, help: 'Refuse such connections to these.' },
   ClientOnly: { kind: bool, default: '0', roles, help: 'Never relay for others. `cepa client` never does.' },
 };
