@@ -79,22 +79,25 @@ test.serial('applications that do not read are cut off when memory runs out, and
   await net.stop();
 });
 
-test.serial('what servers behind an onion service do not take ends the circuit that brought it', async (t) => {
-  const { net, site, address, client } = await start('a deaf server', {
-    service: ['MaxMemInQueues 1 MBytes'],
-  });
-  let ended = 0;
-  for (let i = 0; i < 12; i++) {
-    const stream = await net.world.until(client.node.connect(address, DEAF));
-    stream.handlers = { ...IDLE, end: () => void ended++ };
-    stream.write(Buffer.alloc(400_000));
-  }
-  await net.world.advance(20 * SECOND);
-  t.regex(site.log.text(), /MaxMemInQueues was reached/);
-  t.is(ended, 12);
-  t.is(await net.echo(client, address, 'still here'), 'still here');
-  await net.stop();
-});
+test.serial(
+  'what servers behind an onion service do not take ends the circuit that brought it',
+  async (t) => {
+    const { net, site, address, client } = await start('a deaf server', {
+      service: ['MaxMemInQueues 1 MBytes'],
+    });
+    let ended = 0;
+    for (let i = 0; i < 12; i++) {
+      const stream = await net.world.until(client.node.connect(address, DEAF));
+      stream.handlers = { ...IDLE, end: () => void ended++ };
+      stream.write(Buffer.alloc(400_000));
+    }
+    await net.world.advance(20 * SECOND);
+    t.regex(site.log.text(), /MaxMemInQueues was reached/);
+    t.is(ended, 12);
+    t.is(await net.echo(client, address, 'still here'), 'still here');
+    await net.stop();
+  },
+);
 
 test.serial('a client keeps to BandwidthRate, and to another one after a reload', async (t) => {
   const limit = ['BandwidthRate 100 KBytes', 'BandwidthBurst 100 KBytes'];

@@ -19,6 +19,7 @@ import { type ConfigSource, loadConfig } from './config.js';
 import { lockDirectory } from './lock.js';
 import { openReporter, type Reporter } from './pipe.js';
 import { type RunningNode, startRole } from './roles.js';
+import { closeSecrets } from './secrets.js';
 import { sourceStack } from './stack.js';
 import { connectSystemd, type Systemd } from './systemd.js';
 
@@ -168,6 +169,7 @@ class NodeProcess {
 
   async run(): Promise<void> {
     const { log } = this.held;
+    closeSecrets(this.options, log);
     const world = await import('./world.js');
     const { availableMemory, realClock, osRandom, startThreads, resolverOf, keepX25519Ahead, settle } = world;
     const { transport, crew, close } = startThreads(this.options, (error) => this.bug(error));
@@ -276,6 +278,7 @@ class NodeProcess {
     else log.reopen();
     for (const name of PROCESS_OPTIONS) Object.assign(this.options, { [name]: options[name] });
     for (const warning of warnings) log.warn(warning);
+    closeSecrets(options, log);
     const taken = new Set<string>([...PROCESS_OPTIONS, ...(this.node?.reload?.(options) ?? [])]);
     const now = changed.filter((name) => taken.has(name));
     const later = changed.filter((name) => !taken.has(name));
