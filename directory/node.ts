@@ -10,6 +10,7 @@ import { linkSource } from '../relay/ports.js';
 import { toHex } from '../shared/bytes/text.js';
 import { loadOrCreateRelayKeys, type RelayKeyOptions, type RelayKeys } from '../shared/crypto/relay-keys.js';
 import { DirCache } from '../shared/dir/cache.js';
+import { FrontPage } from '../shared/dir/front-page.js';
 import { createDirServer } from '../shared/dir/server.js';
 import { isReasonablyLive } from '../shared/dir/verify.js';
 import type { Consensus, RelayId } from '../shared/netdoc/types.js';
@@ -294,8 +295,10 @@ class Authority implements AuthorityNode {
   /** Opens the ports and begins to test and to vote. */
   async start(env: Env): Promise<void> {
     const { cache, fingerprint: relay, v3ident } = this;
+    const page = new FrontPage(env);
     const source = authoritySource({
       cache,
+      page,
       clock: env.clock,
       relay,
       v3ident,
@@ -309,7 +312,7 @@ class Authority implements AuthorityNode {
     this.node = await startRelay(
       this.options,
       { ...env, report },
-      { dirServer, keys: this.relayKeys, cache },
+      { dirServer, page, keys: this.relayKeys, cache },
     );
     this.env.log.notice(
       `Authority ${this.options.Nickname} of ${this.authorities.size}; the next consensus is that of ${new Date(this.voting.exchange.schedule.validAfter).toISOString()}.`,

@@ -5,6 +5,7 @@
  * @module
  */
 import type { DirCache } from '../shared/dir/cache.js';
+import type { FrontPage } from '../shared/dir/front-page.js';
 import { cacheAnswer } from '../shared/dir/routes.js';
 import type { Answer, DirSource } from '../shared/dir/server.js';
 import type { RelayId } from '../shared/netdoc/types.js';
@@ -15,6 +16,7 @@ import type { UploadResult } from './roster.js';
 /** What answering needs. */
 export interface SourceConfig {
   readonly cache: DirCache;
+  readonly page: FrontPage;
   readonly clock: Clock;
   /** Fingerprint of this relay, and v3ident. */
   readonly relay: RelayId;
@@ -53,7 +55,7 @@ const senderOf = (address: string | undefined): string => address ?? 'a circuit'
 
 /** Makes the source. */
 export function authoritySource(config: SourceConfig): DirSource {
-  const { cache, clock, relay, v3ident } = config;
+  const { cache, page, clock, relay, v3ident } = config;
 
   const voteAnswer = (when: 'current' | 'next', what: string, rest: readonly string[]): Answer => {
     const exchange = config.exchange();
@@ -86,7 +88,7 @@ export function authoritySource(config: SourceConfig): DirSource {
 
   return {
     get(path, headers) {
-      const answer = cacheAnswer(cache, path, headers, clock.now(), { relay, v3ident });
+      const answer = page.answer(path) ?? cacheAnswer(cache, path, headers, clock.now(), { relay, v3ident });
       if (answer) return answer;
       const [, root, kind, when, what = '', ...rest] = path.split('/');
       if (root !== 'tor' || kind !== 'status-vote') return notFound;

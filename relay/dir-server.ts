@@ -4,6 +4,7 @@
  * @module
  */
 import type { DirCache } from '../shared/dir/cache.js';
+import type { FrontPage } from '../shared/dir/front-page.js';
 import { cacheAnswer } from '../shared/dir/routes.js';
 import { createDirServer, type DirServer } from '../shared/dir/server.js';
 import type { Log } from '../shared/log/types.js';
@@ -14,16 +15,18 @@ import type { HsDirStore } from './hs-dir.js';
 /** Bytes of a request's body: nothing is uploaded to a cache but descriptors of onion services. */
 const MAX_UPLOAD = 64 * 1024;
 
-/** Serves a cache, and the descriptors of onion services that were left here. */
+/** Serves a cache, a page for people, and the descriptors of onion services that were left here. */
 export const cacheDirServer = (
   cache: DirCache,
   { log, clock }: { readonly log: Log; readonly clock: Clock },
   relay: RelayId,
+  page: FrontPage,
   hsDir?: HsDirStore,
 ): DirServer =>
   createDirServer(
     {
       get: (path, headers, peer) =>
+        page.answer(path) ??
         hsDir?.get(path, peer) ??
         cacheAnswer(cache, path, headers, clock.now(), { relay }) ?? { status: 404, reason: 'Not found' },
       post: (path, body, peer) => hsDir?.post(path, body, peer) ?? { status: 404, reason: 'Not found' },

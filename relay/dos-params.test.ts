@@ -42,3 +42,17 @@ test('the consensus says, and the torrc stands above it', (t) => {
   options.DoSConnectionEnabled = 'auto';
   t.true(dos.connections.enabled);
 });
+
+test('MaxOnionQueueDelay is the option, else the consensus parameter, in milliseconds', (t) => {
+  const delay = (...lines: string[]) =>
+    new DosParams(optionsOf('ORPort 9001', ...lines), consensus({ MaxOnionQueueDelay: 900 })).param(
+      'MaxOnionQueueDelay',
+      1750,
+      1,
+      0x7fffffff,
+    );
+  t.is(delay(), 900);
+  t.is(delay('MaxOnionQueueDelay 0'), 900);
+  t.is(delay('MaxOnionQueueDelay 300'), 300);
+  t.is(delay('MaxOnionQueueDelay 2 seconds'), 2000);
+});

@@ -20,6 +20,7 @@ type Numeric = Extract<
 type Switch = Extract<keyof Options, `DoS${string}Enabled`>;
 
 const SINGLE_HOP = 'DoSRefuseSingleHopClientRendezvous';
+const MAX_DELAY = 'MaxOnionQueueDelay';
 
 /** Reads the parameters as they are now. */
 export class DosParams {
@@ -82,8 +83,9 @@ export class DosParams {
     };
   }
 
-  /** The consensus' parameters, with the torrc's DoSRefuseSingleHopClientRendezvous above its own. */
+  /** The consensus' parameters, with the torrc's DoSRefuseSingleHopClientRendezvous and MaxOnionQueueDelay above its own. */
   readonly param: ConsensusParam = (name, fallback, min, max) => {
+    if (name === MAX_DELAY && this.options[MAX_DELAY] > 0) return this.options[MAX_DELAY];
     const own = name === SINGLE_HOP ? this.options[SINGLE_HOP] : 'auto';
     return own === 'auto' ? this.consensus(name, fallback, min, max) : Number(own);
   };

@@ -8,6 +8,7 @@ import { DestroyReason } from '../shared/cell/commands.js';
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
 import { loadOrCreateRelayKeys } from '../shared/crypto/relay-keys.js';
 import { DirCache } from '../shared/dir/cache.js';
+import { FrontPage } from '../shared/dir/front-page.js';
 import type { DirServer } from '../shared/dir/server.js';
 import { BandwidthLimiter, limitsOf } from '../shared/limits/bandwidth-limit.js';
 import { LimitedTransport } from '../shared/limits/limited-transport.js';
@@ -93,6 +94,7 @@ class Relay implements RelayNode {
   private readonly heartbeat: Heartbeat;
   private readonly dirManager: DirManager | undefined;
   private readonly dirServer: DirServer | undefined;
+  private readonly page: FrontPage;
   private readonly hsDir: HsDirStore | undefined;
   private readonly ports: PortSet;
   private readonly familyKeys: OwnFamilyKeys;
@@ -120,7 +122,7 @@ class Relay implements RelayNode {
     });
     this.memory = new MemoryCeiling({
       ...env,
-      ceiling: () => this.memoryLimit,
+      ceiling: () => ceilingOf(options, env.memory),
       used: () => this.memoryUsed,
       circuits: () => this.circuits.all,
       links: () => this.channels.channels,
@@ -137,9 +139,12 @@ class Relay implements RelayNode {
       options.DirCache && !extras.dirServer
         ? new HsDirStore({ ...env, param: this.network.param, maxBytes: MAX_HSDIR_BYTES })
         : undefined;
+    this.page = extras.page ?? new FrontPage(env);
     this.dirServer =
       extras.dirServer ??
-      (options.DirCache ? cacheDirServer(this.cache, env, this.fingerprint, this.hsDir) : undefined);
+      (options.DirCache
+        ? cacheDirServer(this.cache, env, this.fingerprint, this.page, this.hsDir)
+        : undefined);
     const services = {
       exit: this.exit,
       resolver,
@@ -206,10 +211,6 @@ class Relay implements RelayNode {
     this.dirManager = extras.dirServer ? undefined : this.makeDirManager();
   }
 
-  private get memoryLimit(): number {
-    return ceilingOf(this.options, this.env.memory);
-  }
-
   private get memoryUsed(): number {
     return this.channels.memory + this.circuits.streamMemory + this.exit.leftMemory;
   }
@@ -223,7 +224,7 @@ class Relay implements RelayNode {
       channels: () => channels.channels,
       limiter,
       exit: exitStats,
-      memory: () => ({ used: this.memoryUsed, limit: this.memoryLimit }),
+      memory: () => ({ used: this.memoryUsed, limit: this.memory.limit }),
       router: () => this.ownStatus().router,
       signingExpires: () => keys.signing.expires,
       accounting: () => accounting.usage && { used: accounting.usage.used, max: options.AccountingMax },
@@ -303,6 +304,7 @@ class Relay implements RelayNode {
     });
     await writeFingerprints(env.store, options.Nickname, keys);
     await this.familyKeys.read();
+    await this.page.read(options.DirPortFrontPage);
     await loadBandwidth(this.history, env.store, env.log);
     await this.dirManager?.load();
     await this.address.configure(env.resolver);
@@ -368,6 +370,7 @@ class Relay implements RelayNode {
       if (options.DisableNetwork || this.hibernating) this.ports.plan(options);
       else await step('The ports of the new configuration cannot be used', this.ports.apply(options));
     }
+    await this.page.read(options.DirPortFrontPage);
     if (await this.familyKeys.reread()) this.publisher.changed('the family keys changed');
     if (names.has('Nickname'))
       await step('Cannot write the fingerprint files', writeFingerprints(env.store, options.Nickname, keys));

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { toHex } from '../shared/bytes/text.js';
+import { bytesOf, toHex } from '../shared/bytes/text.js';
 import type { DirCache } from '../shared/dir/cache.js';
 import { fetchOverConn } from '../shared/dir/fetch.js';
 import { memoryLog } from '../shared/log/memory.js';
@@ -107,6 +107,40 @@ test('family keys are read again at SIGHUP, though FamilyId says the same', asyn
   await store.remove('us.secret_family_key');
   await hangUp();
   t.deepEqual(families(), []);
+});
+
+test('the directory port shows a page to people, read again at SIGHUP', async (t) => {
+  const store = memoryStore();
+  store.files.set('exit-notice.html', bytesOf('<h1>This is an exit</h1>'));
+  const lines = ['DirPort 127.1.0.1:9030', 'DirPortFrontPage /etc/exit-notice.html'];
+  const { world, relays } = await network(
+    (n) => (n === 1 ? lines : []),
+    () => ({ storeAt: (directory) => (directory === '/etc' ? store : memoryStore()) }),
+  );
+  const { node, log } = relays[0]!;
+  const client = world.host('127.8.0.1');
+  const page = async () => {
+    const { status, headers, body } = await world.until(
+      fetchOverConn(
+        client.transport,
+        { host: '127.1.0.1', port: 9030 },
+        { method: 'GET', path: '/', headers: {} },
+        { clock: client.clock, timeout: 10_000 },
+      ),
+    );
+    return [status, headers['content-type'], Buffer.from(body).toString()];
+  };
+  t.deepEqual(await page(), [200, 'text/html', '<h1>This is an exit</h1>']);
+  store.files.set('exit-notice.html', bytesOf('<h1>Still one</h1>'));
+  const hangUp = async (...more: string[]) => {
+    node.reload(optionsOf('Nickname relay1', 'ORPort 127.1.0.1:9001', ...more));
+    await world.advance(1000);
+  };
+  await hangUp(...lines);
+  t.is((await page())[2], '<h1>Still one</h1>');
+  await hangUp(lines[0]!, 'DirPortFrontPage /etc/gone.html');
+  t.is((await page())[0], 404);
+  t.regex(log.text(), /there is no file \/etc\/gone\.html/);
 });
 
 test('what goes over a DirPort is counted, and limited', async (t) => {

@@ -5,6 +5,7 @@
  */
 import type { RelayKeys } from '../shared/crypto/relay-keys.js';
 import type { DirCache } from '../shared/dir/cache.js';
+import type { FrontPage } from '../shared/dir/front-page.js';
 import type { DirServer } from '../shared/dir/server.js';
 import type { MemoryCounts } from '../shared/limits/memory-ceiling.js';
 import type { LinkManager } from '../shared/link/manager.js';
@@ -18,6 +19,8 @@ import type { SwitchStatus } from './switch.js';
 export interface RelayExtras {
   /** Answers on the DirPort and on BEGIN_DIR in place of the relay's own server; the relay then fetches no documents. */
   readonly dirServer?: DirServer;
+  /** What that server shows to people; the relay reads it. */
+  readonly page?: FrontPage;
   readonly keys?: RelayKeys;
   /** The documents to know the network by, in place of a cache of the relay's own. */
   readonly cache?: DirCache;

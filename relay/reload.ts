@@ -34,6 +34,7 @@ const DESCRIBED: readonly Name[] = [
 /** What is looked at anew at each use, or is told to whom it concerns. */
 const OTHERS: readonly Name[] = [
   'DirPort',
+  'DirPortFrontPage',
   'AssumeReachable',
   'AssumeReachableIPv6',
   'PublishServerDescriptor',
@@ -41,6 +42,7 @@ const OTHERS: readonly Name[] = [
   'ServerDNSAllowNonRFC953Hostnames',
   'ShutdownWaitLength',
   'MaxMemInQueues',
+  'MaxOnionQueueDelay',
   'HeartbeatPeriod',
   'DoSCircuitCreationEnabled',
   'DoSCircuitCreationMinConnections',

@@ -86,6 +86,11 @@ export class MemoryCeiling implements Meter {
     this.env = env;
   }
 
+  /** Bytes allowed. */
+  get limit(): number {
+    return this.env.ceiling();
+  }
+
   get counts(): MemoryCounts {
     return { ...this.count };
   }

@@ -19,7 +19,7 @@ const UNSERVED = `
   CompiledProofOfWorkHash ConfluxClientUX ConfluxEnabled=0|auto ControlPort=0
   ControlPortFileGroupReadable=0 ControlPortWriteToFile ControlSocket=0 ControlSocketsGroupWritable=0
   CookieAuthFile CookieAuthFileGroupReadable=0 CookieAuthentication=0|1 DNSPort=0 DirAuthorityFallbackRate
-  DirPolicy DirPortFrontPage Dormant DormantCanceledByStartup=0|1 DormantClientTimeout
+  DirPolicy Dormant DormantCanceledByStartup=0|1 DormantClientTimeout
   DormantOnFirstStartup=0 DormantTimeoutDisabledByIdleStreams DormantTimeoutEnabled=0
   ExitPolicyRejectLocalInterfaces=0 ExtORPort=0 ExtORPortCookieAuthFile
   ExtORPortCookieAuthFileGroupReadable=0 ExtendByEd25519ID=auto|1 FascistFirewall=0
@@ -29,7 +29,7 @@ const UNSERVED = `
   HiddenServiceExportCircuitID HiddenServiceNonAnonymousMode=0 HiddenServiceOnionBalanceInstance=0
   HiddenServiceOptions HiddenServicePoWDefensesEnabled=0 HiddenServicePoWQueueBurst
   HiddenServicePoWQueueRate HiddenServiceSingleHopMode=0 KeyDirectory MapAddress MaxConsensusAgeForDiffs=0
-  MaxHSDirCacheBytes=0 MaxOnionQueueDelay MinimalAcceptedServerVersion MinutesSinceUserActivity NATDPort=0
+  MaxHSDirCacheBytes=0 MinimalAcceptedServerVersion MinutesSinceUserActivity NATDPort=0
   NodeFamily NumPrimaryGuards=0 OutboundBindAddressPT PathBiasCircThreshold PathBiasDropGuards=0
   PathBiasExtremeRate PathBiasExtremeUseRate PathBiasNoticeRate PathBiasNoticeUseRate
   PathBiasScaleThreshold PathBiasScaleUseThreshold PathBiasUseThreshold PathBiasWarnRate

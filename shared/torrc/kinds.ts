@@ -7,7 +7,7 @@ import { parseLogLine } from '../log/lines.js';
 import { parseDirAuthority, parseFallbackDir, parsePort } from './addresses.js';
 import { ValueError } from './errors.js';
 import type { DirAuthorityOption, FallbackDirOption, PortOption } from './options.js';
-import { parseSize, parseTime } from './units.js';
+import { parseBriefTime, parseSize, parseTime } from './units.js';
 
 /** One kind of value. */
 export interface Kind<T> {
@@ -91,6 +91,13 @@ export const time: Kind<number> = {
   syntax: 'N seconds|minutes|hours|days|weeks|months',
   unset: 0,
   read: parseTime,
+};
+
+/** Milliseconds, also where no unit is given. */
+export const briefTime: Kind<number> = {
+  syntax: 'N msec|seconds|minutes|hours|days|weeks|months',
+  unset: 0,
+  read: parseBriefTime,
 };
 
 /** Any text. */

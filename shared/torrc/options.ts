@@ -123,6 +123,8 @@ export interface Options {
   ShutdownWaitLength: number;
   NumCPUs: number;
   MaxMemInQueues: number;
+  MaxOnionQueueDelay: number;
+  DirPortFrontPage: string | undefined;
   // relay: defences against denial of service; 0 and `auto` are what the consensus says
   DoSCircuitCreationEnabled: boolean | 'auto';
   DoSCircuitCreationMinConnections: number;

@@ -4,7 +4,19 @@
  * @module
  */
 import { accountingRule, accountingStart } from './accounting.js';
-import { autoBool, bool, integer, itemLines, lines, path, ports, size, time, words } from './kinds.js';
+import {
+  autoBool,
+  bool,
+  briefTime,
+  integer,
+  itemLines,
+  lines,
+  path,
+  ports,
+  size,
+  time,
+  words,
+} from './kinds.js';
 import type { Options } from './options.js';
 import type { Role, Rows } from './table-types.js';
 
@@ -44,7 +56,9 @@ type RelayOptions =
   | 'RefuseUnknownExits'
   | 'ShutdownWaitLength'
   | 'NumCPUs'
-  | 'MaxMemInQueues';
+  | 'MaxMemInQueues'
+  | 'MaxOnionQueueDelay'
+  | 'DirPortFrontPage';
 
 const relays: readonly Role[] = ['authority', 'relay'];
 const all: readonly Role[] = ['authority', 'relay', 'client'];
@@ -254,5 +268,16 @@ export const relayRows: Rows<RelayOptions & keyof Options> = {
     default: '0',
     roles: all,
     help: 'Memory for queues; past it whoever holds the oldest data ends first. 0: from the memory there is.',
+  },
+  MaxOnionQueueDelay: {
+    kind: briefTime,
+    default: '0',
+    roles: relays,
+    help: 'New circuits wait for as many others as are answered in this time; beyond it the oldest are dropped. 0: what the consensus says (1750 msec).',
+  },
+  DirPortFrontPage: {
+    kind: path,
+    roles: relays,
+    help: 'An HTML file that the directory port shows to whoever asks for /.',
   },
 };

@@ -57,8 +57,14 @@ const TIMES = new Map([
   ['months', month],
 ]);
 
-/** C tor keeps intervals in an int of seconds. */
+const BRIEF_TIMES = new Map([
+  ...TIMES,
+  ...['', 'msec', 'millisecond', 'milliseconds'].map((unit) => [unit, 1] as const),
+]);
+
+/** C tor keeps intervals in an int of seconds, and short ones in one of milliseconds. */
 const MAX_TIME = (2 ** 31 - 1) * second;
+const MAX_BRIEF_TIME = 2 ** 31 - 1;
 
 function measured(text: string, units: Map<string, number>, what: string): number {
   const found = /^(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)$/.exec(text.trim());
@@ -72,6 +78,13 @@ function measured(text: string, units: Map<string, number>, what: string): numbe
 
 /** `100 KB`, `1.5 GBytes`, `8 MBits`: bytes. Units count in 1024s. */
 export const parseSize = (text: string): number => measured(text, SIZES, 'size');
+
+/** `1750`, `200 msec`, `2 seconds`: milliseconds; a bare number is of milliseconds. */
+export function parseBriefTime(text: string): number {
+  const value = measured(text, BRIEF_TIMES, 'time');
+  if (value > MAX_BRIEF_TIME) throw new ValueError(`"${text}" is too long`);
+  return value;
+}
 
 /** `90`, `10 minutes`, `2 weeks`: milliseconds. */
 export function parseTime(text: string): number {
