@@ -49,6 +49,8 @@ export class AppConnection implements Holder {
   private early: Uint8Array[] = [];
   private earlyBytes = 0;
   private appEnded = false;
+  /** What the proxy's language has to answer before anything else. */
+  private greeting: Uint8Array | undefined;
   /** Monotonic milliseconds of the first write since the application had taken all. */
   private heldSince = 0;
   /** Nothing came from the application since the last look. */
@@ -106,16 +108,19 @@ export class AppConnection implements Holder {
 
   private handshake(chunk: Buffer): void {
     const { send, request, error } = this.parser.push(chunk);
-    if (send) this.conn.write(send);
-    if (error) {
-      this.port.log.info('refused a request of an application', {
-        field: error.field,
-        reason: error.message,
-      });
-      this.finish();
-      return;
-    }
-    if (!request) return;
+    this.greeting = send;
+    if (request) this.ask(request);
+    // Behind BEGIN, where the application asked all at once: the network works on that meanwhile.
+    this.greet();
+    if (!error) return;
+    this.port.log.info('refused a request of an application', {
+      field: error.field,
+      reason: error.message,
+    });
+    this.finish();
+  }
+
+  private ask(request: ProxyRequest): void {
     this.timer?.cancel();
     this.proxy = request;
     this.state = 'waiting';
@@ -127,6 +132,18 @@ export class AppConnection implements Holder {
       if (!(failure instanceof StreamError)) throw failure;
       this.failed(failure);
     }
+  }
+
+  private greet(): void {
+    const { greeting } = this;
+    this.greeting = undefined;
+    if (greeting) this.conn.write(greeting);
+  }
+
+  /** To the application, behind the greeting. */
+  private reply(bytes: Uint8Array): void {
+    this.greet();
+    this.conn.write(bytes);
   }
 
   private hold(bytes: Uint8Array): void {
@@ -174,7 +191,7 @@ export class AppConnection implements Holder {
       drain: () => this.conn.resume(),
       end: (reason, local) => this.streamEnded(reason, local),
     };
-    this.conn.write(connectedReply(this.proxy!));
+    this.reply(connectedReply(this.proxy!));
     const early = this.early;
     this.early = [];
     let room = true;
@@ -191,7 +208,7 @@ export class AppConnection implements Holder {
       this.failed(new StreamError('host-unreachable', 'the name does not resolve'));
       return;
     }
-    this.conn.write(resolvedReply(this.proxy!, answer));
+    this.reply(resolvedReply(this.proxy!, answer));
     this.finish();
   }
 
@@ -201,7 +218,7 @@ export class AppConnection implements Holder {
     this.request = undefined;
     const { kind, message: reason, endReason } = error;
     this.port.log.info('a request failed', { kind, reason, ...(endReason !== undefined && { endReason }) });
-    this.conn.write(failureReply(this.proxy!.protocol, error.kind, this.port.extendedErrors));
+    this.reply(failureReply(this.proxy!.protocol, error.kind, this.port.extendedErrors));
     this.finish();
   }
 

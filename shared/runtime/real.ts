@@ -121,7 +121,7 @@ const addressOf = (host: string | undefined, port: number | undefined): NetAddre
 /** What connections with TLS and without have in common. */
 abstract class SocketConn implements Conn {
   readonly remote: NetAddress;
-  readonly local: NetAddress;
+  private bound: NetAddress | undefined;
   protected readonly socket: net.Socket;
   protected handlers: ConnHandlers | undefined;
   protected closed = false;
@@ -135,10 +135,8 @@ abstract class SocketConn implements Conn {
   constructor(socket: net.Socket, reads: LentReads | undefined, target?: NetAddress) {
     this.socket = socket;
     this.reads = reads;
-    this.remote = socket.remoteAddress
-      ? addressOf(socket.remoteAddress, socket.remotePort)
-      : (target ?? { host: '', port: 0 });
-    this.local = addressOf(socket.localAddress, socket.localPort);
+    this.remote =
+      target && net.isIP(target.host) ? target : addressOf(socket.remoteAddress, socket.remotePort);
     socket.on('error', (error) => {
       this.failure = error;
     });
@@ -150,6 +148,12 @@ abstract class SocketConn implements Conn {
       this.lastWord = 'came';
       if (this.handlers && !this.reads?.waiting) this.tellEnd();
     });
+  }
+
+  /** Asked of the system by whoever wants to know, which few do. */
+  get local(): NetAddress {
+    this.bound ??= addressOf(this.socket.localAddress, this.socket.localPort);
+    return this.bound;
   }
 
   start(handlers: ConnHandlers): void {

@@ -59,6 +59,7 @@ export interface ConnHandlers {
 /** A byte stream over TCP (or a simulated one). */
 export interface Conn {
   readonly remote: NetAddress;
+  /** To be asked for while it is open. */
   readonly local: NetAddress;
   /** Starts delivery; nothing is read before. May be called again to hand the connection on. */
   start(handlers: ConnHandlers): void;
