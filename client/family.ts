@@ -6,6 +6,7 @@
  */
 import type { Microdescriptor, RelayId } from '../shared/netdoc/types.js';
 import type { Relay } from './network.js';
+import type { NodeSet } from './node-set.js';
 
 /** A `family` line, taken apart once. */
 interface FamilyList {
@@ -45,10 +46,13 @@ export interface ClosenessRules {
   readonly familyLists: boolean;
   /** Consensus parameter `use-family-ids`: common, certified family ids count (proposal 321). */
   readonly familyIds: boolean;
+  /** NodeFamily: what the configuration takes for families, whatever relays say. */
+  readonly families: readonly NodeSet[];
 }
 
-/** Whether both list each other, or share a family id. */
+/** Whether both list each other, share a family id, or are of one family by the configuration. */
 export function sameFamily(a: Relay, b: Relay, rules: ClosenessRules): boolean {
+  if (rules.families.some((family) => family.has(a.status) && family.has(b.status))) return true;
   if (!a.micro || !b.micro) return false;
   if (rules.familyLists && lists(a.micro, b) && lists(b.micro, a)) return true;
   const others = b.micro.familyIds;

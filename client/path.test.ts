@@ -162,11 +162,19 @@ test('never two that share a family id', (t) => {
   t.deepEqual(paths(middleToo), []);
 });
 
+test('never two of a family that the configuration knows, whatever they say', (t) => {
+  const network = sketchNetwork([{ flags: GUARD }, { flags: MIDDLE }, { flags: EXIT }]);
+  const pathsWith = (...NodeFamily: string[]) => paths(network, sketchRules({ NodeFamily })).length;
+  t.is(pathsWith(`$${idOf(0)},relay2`), 0);
+  t.is(pathsWith('relay1,192.0.2.0/24', 'relay2'), 200);
+  t.throws(() => sketchRules({ NodeFamily: ['relay0,{de}'] }), { message: /NodeFamily: "\{de\}"/ });
+});
+
 test('use-family-lists 0 turns family lines off', (t) => {
   const network = sketchNetwork([{ family: ['relay1'] }, { family: ['relay0'] }]);
   const [a, b] = network.relays as [Relay, Relay];
-  t.true(sameFamily(a, b, { distinctSubnets: true, familyLists: true, familyIds: true }));
-  t.false(sameFamily(a, b, { distinctSubnets: true, familyLists: false, familyIds: true }));
+  t.true(sameFamily(a, b, { distinctSubnets: true, familyLists: true, familyIds: true, families: [] }));
+  t.false(sameFamily(a, b, { distinctSubnets: true, familyLists: false, familyIds: true, families: [] }));
 });
 
 test('never two in one /16, unless EnforceDistinctSubnets is 0', (t) => {

@@ -23,6 +23,8 @@ export interface PathRules {
   readonly entry: NodeSet;
   readonly middle: NodeSet;
   readonly exit: NodeSet;
+  /** NodeFamily: each is a family. */
+  readonly families: readonly NodeSet[];
   readonly strict: boolean;
   readonly distinctSubnets: boolean;
   readonly allowInvalid: ReadonlySet<string>;
@@ -37,6 +39,7 @@ export function pathRulesOf(options: Options): PathRules {
     entry: parseNodeSet('EntryNodes', options.EntryNodes),
     middle: parseNodeSet('MiddleNodes', options.MiddleNodes),
     exit: parseNodeSet('ExitNodes', options.ExitNodes),
+    families: options.NodeFamily.map((line) => parseNodeSet('NodeFamily', [line])),
     strict: options.StrictNodes,
     distinctSubnets: options.EnforceDistinctSubnets,
     allowInvalid: new Set(options.AllowInvalidNodes.map((place) => place.toLowerCase())),
@@ -81,6 +84,7 @@ export const closenessOf = (network: Network, rules: PathRules): ClosenessRules 
   distinctSubnets: rules.distinctSubnets,
   familyLists: network.param('use-family-lists', 1, 0, 1) === 1,
   familyIds: network.param('use-family-ids', 1, 0, 1) === 1,
+  families: rules.families,
 });
 
 /** Whether a relay may be in any path, at a place: running, valid (unless allowed), known, able to extend, not excluded. */

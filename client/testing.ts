@@ -113,6 +113,7 @@ export const sketchRules = (options: Partial<Options> = {}): PathRules =>
     EntryNodes: [],
     MiddleNodes: [],
     ExitNodes: [],
+    NodeFamily: [],
     StrictNodes: false,
     EnforceDistinctSubnets: true,
     AllowInvalidNodes: ['middle', 'rendezvous'],

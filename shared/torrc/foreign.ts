@@ -30,7 +30,7 @@ const UNSERVED = `
   HiddenServiceOptions HiddenServicePoWDefensesEnabled=0 HiddenServicePoWQueueBurst
   HiddenServicePoWQueueRate HiddenServiceSingleHopMode=0 KeyDirectory MapAddress MaxConsensusAgeForDiffs=0
   MaxHSDirCacheBytes=0 MinimalAcceptedServerVersion MinutesSinceUserActivity NATDPort=0
-  NodeFamily NumPrimaryGuards=0 OutboundBindAddressPT PathBiasCircThreshold PathBiasDropGuards=0
+  NumPrimaryGuards=0 OutboundBindAddressPT PathBiasCircThreshold PathBiasDropGuards=0
   PathBiasExtremeRate PathBiasExtremeUseRate PathBiasNoticeRate PathBiasNoticeUseRate
   PathBiasScaleThreshold PathBiasScaleUseThreshold PathBiasUseThreshold PathBiasWarnRate
   PublishHidServDescriptors=1 ReachableAddresses ReachableDirAddresses ReachableORAddresses

@@ -197,6 +197,7 @@ export interface Options {
   EntryNodes: readonly string[];
   ExitNodes: readonly string[];
   MiddleNodes: readonly string[];
+  NodeFamily: readonly string[];
   StrictNodes: boolean;
   AllowInvalidNodes: readonly string[];
   UseEntryGuards: boolean;

@@ -20,6 +20,7 @@ type ClientOptions =
   | 'EntryNodes'
   | 'ExitNodes'
   | 'MiddleNodes'
+  | 'NodeFamily'
   | 'StrictNodes'
   | 'AllowInvalidNodes'
   | 'UseEntryGuards'
@@ -112,6 +113,11 @@ export const clientRows: Rows<ClientOptions & keyof Options> = {
   EntryNodes: { kind: itemList(NODES), roles, help: 'Choose the first hop among these.' },
   ExitNodes: { kind: itemList(NODES), roles, help: 'Choose the exit among these.' },
   MiddleNodes: { kind: itemList(NODES), roles, help: 'Choose the middle hop among these.' },
+  NodeFamily: {
+    kind: lines(NODES),
+    roles,
+    help: 'Never two of these in one path; each line is a family.',
+  },
   StrictNodes: {
     kind: bool,
     default: '0',
