@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { PassingConn } from '../../shared/runtime/passing.js';
+import { MeteredConn } from '../../shared/limits/metered-transport.js';
 import type { Conn } from '../../shared/runtime/types.js';
 
 /** Bytes of one port. */
@@ -14,25 +14,6 @@ export interface PortTraffic {
   written: number;
 }
 
-class CountedConn extends PassingConn {
-  private readonly traffic: PortTraffic;
-
-  constructor(inner: Conn, traffic: PortTraffic) {
-    super(inner);
-    this.traffic = traffic;
-  }
-
-  protected override read(chunk: Buffer): void {
-    this.traffic.read += chunk.length;
-    this.handlers?.data(chunk);
-  }
-
-  override write(bytes: Uint8Array): boolean {
-    this.traffic.written += bytes.length;
-    return this.inner.write(bytes);
-  }
-}
-
 /** Counts of a service. */
 export class AppTraffic {
   /** By virtual port; there are no more than the torrc names. */
@@ -40,7 +21,15 @@ export class AppTraffic {
 
   /** A connection for the port that is counted. */
   counted(conn: Conn, port: number): Conn {
-    return new CountedConn(conn, this.of(port));
+    const traffic = this.of(port);
+    return new MeteredConn(conn, {
+      read(bytes) {
+        traffic.read += bytes;
+      },
+      written(bytes) {
+        traffic.written += bytes;
+      },
+    });
   }
 
   private of(port: number): PortTraffic {

@@ -1,5 +1,5 @@
 /**
- * A transport whose connections are counted.
+ * Connections that are counted, and a transport of such.
  *
  * @module
  */
@@ -12,7 +12,8 @@ export interface Meter {
   written(bytes: number): void;
 }
 
-class MeteredConn extends PassingConn {
+/** A connection that is counted. */
+export class MeteredConn extends PassingConn {
   private readonly meter: Meter;
 
   constructor(inner: AnyConn, meter: Meter) {

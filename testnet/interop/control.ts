@@ -164,9 +164,15 @@ export async function buildCircuit(
   return { id, path };
 }
 
-/** Puts the next stream that an application opens on the circuit. Needs `takePaths`. */
+/**
+ * Puts the next stream that an application opens on the circuit. Needs `takePaths`. Streams of tor's own, which fetches
+ * documents when it likes, look the same but for their purpose, and are attached by tor.
+ */
 export async function attachNext(control: TorControl, circuit: string): Promise<void> {
-  const stream = await control.until((event) => /^STREAM (\d+) NEW 0 /.exec(event)?.[1], 'new stream');
+  const stream = await control.until(
+    (event) => /^STREAM (\d+) NEW 0 .* PURPOSE=USER\b/.exec(event)?.[1],
+    'new stream',
+  );
   await control.command(`ATTACHSTREAM ${stream} ${circuit}`);
 }
 

@@ -352,7 +352,14 @@ export class MixedNetwork {
     });
     // Somebody missed a vote on a busy machine: exits have a consensus without it still, and refuse what comes from it
     // (refuseunknownexits).
-    return missed ? this.consensusWith(from, ({ validAfter }) => validAfter > first.validAfter) : first;
+    const consensus = missed
+      ? await this.consensusWith(from, ({ validAfter }) => validAfter > first.validAfter)
+      : first;
+    // C tor's fetch it when they like.
+    const exits = this.spec.members.filter(({ kind, exit }) => kind === 'tor' && exit);
+    const relays = consensus.routers.map(({ id }) => id);
+    await Promise.all(exits.map((exit) => this.tor(exit.name).knows(relays)));
+    return consensus;
   }
 
   /** Starts a client in this process. `lines` may choose its path. */

@@ -140,6 +140,12 @@ export class TorNode {
     });
   }
 
+  /** Waits until its consensus lists these relays (fingerprints). */
+  async knows(relays: readonly string[]): Promise<void> {
+    const control = await this.control();
+    for (const id of relays) await this.retry(() => control.command(`GETINFO ns/id/${id}`));
+  }
+
   private async retry<T>(attempt: () => Promise<T>): Promise<T> {
     for (let tries = 0; ; tries++) {
       try {
