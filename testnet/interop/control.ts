@@ -164,6 +164,9 @@ export async function buildCircuit(
   return { id, path };
 }
 
+/** Milliseconds before a stream that an exit refused is tried again. */
+const RETRY = 2000;
+
 /**
  * Puts the next stream that an application opens on the circuit. Needs `takePaths`. Streams of tor's own, which fetches
  * documents when it likes, look the same but for their purpose, and are attached by tor.
@@ -173,7 +176,16 @@ export async function attachNext(control: TorControl, circuit: string): Promise<
     (event) => /^STREAM (\d+) NEW 0 .* PURPOSE=USER\b/.exec(event)?.[1],
     'new stream',
   );
-  await control.command(`ATTACHSTREAM ${stream} ${circuit}`);
+  const attach = () => control.command(`ATTACHSTREAM ${stream} ${circuit}`);
+  // An exit that has not heard yet of the relay before it refuses, and tor leaves it to its controller to try again. Where
+  // that fails too the application waits in vain, which its test tells.
+  const stop = control.listen((event) => {
+    const [, id, state] = /^STREAM (\d+) (DETACHED|CLOSED|FAILED)\b/.exec(event) ?? [];
+    if (id !== stream) return;
+    if (state === 'DETACHED') setTimeout(() => attach().catch(() => {}), RETRY);
+    else stop();
+  });
+  await attach();
 }
 
 /** Waits until tor has the microdescriptors of these relays: before that it extends to none of them. */
